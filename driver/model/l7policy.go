@@ -1,0 +1,58 @@
+package model
+
+import "encoding/json"
+
+// L7Policy is what to do with the requests of a listener that all of its rules match.
+// Source: octavia_lib.api.drivers.data_models.L7Policy.
+type L7Policy struct {
+	ID           string `json:"l7policy_id"`
+	ListenerID   string `json:"listener_id"`
+	Name         string `json:"name"`
+	Description  string `json:"description"`
+	ProjectID    string `json:"project_id"`
+	AdminStateUp bool   `json:"admin_state_up"`
+	Action       string `json:"action"`
+	// Position orders the policies of a listener, from 1. Octavia renumbers siblings without a call.
+	Position         int      `json:"position"`
+	RedirectPoolID   string   `json:"redirect_pool_id"`
+	RedirectURL      string   `json:"redirect_url"`
+	RedirectPrefix   string   `json:"redirect_prefix"`
+	RedirectHTTPCode int      `json:"redirect_http_code"`
+	Rules            []L7Rule `json:"rules"`
+}
+
+// UnmarshalJSON decodes a policy; what is missing or null takes Octavia's default.
+func (p *L7Policy) UnmarshalJSON(data []byte) error {
+	type plain L7Policy
+	decoded := plain{AdminStateUp: true}
+	if err := json.Unmarshal(data, &decoded); err != nil {
+		return err
+	}
+	*p = L7Policy(decoded)
+	return nil
+}
+
+// L7Rule is one condition of an L7 policy.
+// Source: octavia_lib.api.drivers.data_models.L7Rule.
+type L7Rule struct {
+	ID           string `json:"l7rule_id"`
+	L7PolicyID   string `json:"l7policy_id"`
+	ProjectID    string `json:"project_id"`
+	AdminStateUp bool   `json:"admin_state_up"`
+	Type         string `json:"type"`
+	CompareType  string `json:"compare_type"`
+	Invert       bool   `json:"invert"`
+	Key          string `json:"key"`
+	Value        string `json:"value"`
+}
+
+// UnmarshalJSON decodes a rule; what is missing or null takes Octavia's default.
+func (r *L7Rule) UnmarshalJSON(data []byte) error {
+	type plain L7Rule
+	decoded := plain{AdminStateUp: true}
+	if err := json.Unmarshal(data, &decoded); err != nil {
+		return err
+	}
+	*r = L7Rule(decoded)
+	return nil
+}
