@@ -1,0 +1,33 @@
+// Package envoybin finds the real Envoy that tests run.
+package envoybin
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Path returns the Envoy binary: $ENVOY_PATH, else the one that `make envoy` installed in the cache, else envoy on PATH.
+// Without any it fails the test and says how to get one: a test that needs Envoy must not pass without it.
+func Path(tb testing.TB) string {
+	tb.Helper()
+	if path := os.Getenv("ENVOY_PATH"); path != "" {
+		return path
+	}
+	if cache, err := os.UserCacheDir(); err == nil {
+		if path := filepath.Join(cache, "octavia-envoy", "bin", "envoy"); exists(path) {
+			return path
+		}
+	}
+	if path, err := exec.LookPath("envoy"); err == nil {
+		return path
+	}
+	tb.Fatal("no Envoy found: run `make envoy`, or set ENVOY_PATH to an Envoy 1.40 binary")
+	return ""
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
