@@ -1,0 +1,240 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is everything that a controller can be told.
+type Config struct {
+	Store     Store     `json:"store"`
+	API       API       `json:"api"`
+	XDS       XDS       `json:"xds"`
+	Octavia   Octavia   `json:"octavia"`
+	OpenStack OpenStack `json:"openstack"`
+	CA        CA        `json:"ca"`
+	Amphora   Amphora   `json:"amphora"`
+	Reconcile Reconcile `json:"reconcile"`
+	Log       Log       `json:"log"`
+	Fault     Fault     `json:"fault"`
+}
+
+// Store says where the controller keeps its state.
+type Store struct {
+	DSN string `json:"dsn" help:"database: sqlite:/path, mysql://user:password@host/db, postgres://user:password@host/db"`
+}
+
+// API says where the provider and operator API listens.
+type API struct {
+	UnixSocket string `json:"unix_socket" help:"path of the API's unix socket; only its owner and group may connect"`
+	UnixGroup  string `json:"unix_group" help:"group that may connect to the unix socket, for instance octavia; empty keeps the process's own"`
+	TCP        string `json:"tcp" help:"host:port of the API over TLS with client certificates; empty does not listen"`
+}
+
+// XDS says where amphorae connect.
+type XDS struct {
+	Listen []string `json:"listen" help:"where amphorae and operators connect, TLS with client certificates on each: unix:/path or tcp:host:port"`
+	// ServerNames are further names in the controller's certificate, for instance its address on the management network.
+	ServerNames []string `json:"server_names" help:"further DNS names or addresses in the controller's certificate"`
+}
+
+// Octavia says where the driver-agent beside this controller has its sockets.
+type Octavia struct {
+	StatusSocket string `json:"status_socket" help:"the driver-agent's status_socket_path"`
+	StatsSocket  string `json:"stats_socket" help:"the driver-agent's stats_socket_path"`
+	GetSocket    string `json:"get_socket" help:"the driver-agent's get_socket_path"`
+	// ProviderName is the name that octavia.conf enables this driver under.
+	ProviderName string `json:"provider_name" help:"the name that enabled_provider_drivers gives this driver"`
+}
+
+// OpenStack says who the controller is to Keystone.
+type OpenStack struct {
+	AuthURL           string `json:"auth_url" help:"Keystone, for instance https://keystone.example/v3; empty runs without OpenStack's APIs"`
+	Username          string `json:"username" help:"service user with the admin and service roles"`
+	PasswordFile      string `json:"password_file" help:"file with that user's password"`
+	ProjectName       string `json:"project_name" help:"that user's project"`
+	UserDomainName    string `json:"user_domain_name" help:"that user's domain"`
+	ProjectDomainName string `json:"project_domain_name" help:"the domain of that user's project"`
+	RegionName        string `json:"region_name" help:"region to look up endpoints in; empty takes the first"`
+	Interface         string `json:"interface" help:"endpoint interface: public, internal or admin"`
+	CAFile            string `json:"ca_file" help:"CA bundle for https endpoints; empty takes the system's"`
+}
+
+// CA says where the amphora CA lives.
+type CA struct {
+	Directory string `json:"directory" help:"folder of the amphora CA's certificate and key (mode 0700); made on the first start"`
+}
+
+// Amphora says how amphorae come to be.
+type Amphora struct {
+	Compute        string `json:"compute" help:"compute driver: local runs each amphora in a network namespace of this machine"`
+	AgentBinary    string `json:"agent_binary" help:"path of amphora-agent (local compute)"`
+	EnvoyBinary    string `json:"envoy_binary" help:"path of Envoy 1.40 or later (local compute)"`
+	StateDirectory string `json:"state_directory" help:"folder for the amphorae's logs and certificates (local compute)"`
+	RunDirectory   string `json:"run_directory" help:"folder for the amphorae's sockets and pid files (local compute)"`
+	Concurrency    int    `json:"concurrency" help:"Envoy worker threads of an amphora; 0 takes one a core"`
+	// DrainTime is how long Envoy lets the connections of a removed listener finish.
+	DrainTime Duration `json:"drain_time" help:"how long connections of a changed or removed listener may finish"`
+}
+
+// Reconcile bounds the loop.
+type Reconcile struct {
+	Deadline       Duration `json:"deadline" help:"how long a change may take until it is reported as ERROR"`
+	RetryInterval  Duration `json:"retry_interval" help:"how often a load balancer in ERROR is tried again"`
+	ResyncInterval Duration `json:"resync_interval" help:"how often Octavia is searched for objects that nobody works on"`
+	PendingAge     Duration `json:"pending_age" help:"how long an object must have been PENDING before the resync takes it up"`
+	Parallel       int      `json:"parallel" help:"load balancers worked on at once"`
+}
+
+// Log says what is logged, always to standard error.
+type Log struct {
+	Level  string `json:"level" help:"debug, info, warn or error"`
+	Format string `json:"format" help:"json or text"`
+}
+
+// Fault provokes failures and exists for this project's own tests: never set it in a cloud.
+type Fault struct {
+	NACKListener string `json:"nack_listener" help:"tests only: send listeners of this name in a form that Envoy refuses"`
+}
+
+// Duration is a time.Duration that reads as "90s" or "5m" in files, variables and flags.
+type Duration struct{ time.Duration }
+
+// UnmarshalText decodes Go's notation: 500ms, 90s, 5m.
+func (d *Duration) UnmarshalText(text []byte) error {
+	value, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is no duration: write for instance 500ms, 90s or 5m", text)
+	}
+	d.Duration = value
+	return nil
+}
+
+// MarshalText encodes Go's notation.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// Default is the configuration of a controller beside a driver-agent with Octavia's default paths.
+func Default() Config {
+	return Config{
+		Store: Store{DSN: "sqlite:/var/lib/octavia-envoy/octavia-envoy.db"},
+		API:   API{UnixSocket: "/run/octavia-envoy/api.sock"},
+		XDS:   XDS{Listen: []string{"unix:/run/octavia-envoy/xds.sock"}},
+		Octavia: Octavia{
+			StatusSocket: "/var/run/octavia/status.sock",
+			StatsSocket:  "/var/run/octavia/stats.sock",
+			GetSocket:    "/var/run/octavia/get.sock",
+			ProviderName: "envoy",
+		},
+		OpenStack: OpenStack{
+			Username: "octavia", ProjectName: "service", UserDomainName: "Default", ProjectDomainName: "Default",
+			Interface: "public",
+		},
+		CA: CA{Directory: "/var/lib/octavia-envoy/ca"},
+		Amphora: Amphora{
+			Compute: "local", AgentBinary: "/usr/local/bin/amphora-agent", EnvoyBinary: "/usr/local/bin/envoy",
+			StateDirectory: "/var/lib/octavia-envoy/amphorae", RunDirectory: "/run/octavia-envoy/amphorae",
+			DrainTime: Duration{10 * time.Minute},
+		},
+		Reconcile: Reconcile{
+			Deadline: Duration{90 * time.Second}, RetryInterval: Duration{15 * time.Second},
+			ResyncInterval: Duration{60 * time.Second}, PendingAge: Duration{20 * time.Second}, Parallel: 32,
+		},
+		Log: Log{Level: "info", Format: "json"},
+	}
+}
+
+// Validate returns every problem, each naming its key.
+func (c *Config) Validate() error {
+	var problems []error
+	bad := func(key, format string, args ...any) {
+		problems = append(problems, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	switch scheme, rest, ok := strings.Cut(c.Store.DSN, ":"); {
+	case !ok || rest == "":
+		bad("store.dsn", "is empty or has no scheme: write sqlite:/path, mysql://… or postgres://…")
+	case scheme != "sqlite" && scheme != "mysql" && scheme != "postgres" && scheme != "postgresql":
+		bad("store.dsn", "scheme %q is unknown: use sqlite, mysql or postgres", scheme)
+	}
+	if c.API.UnixSocket == "" && c.API.TCP == "" {
+		bad("api.unix_socket", "the API listens nowhere: set it or api.tcp")
+	}
+	if c.API.TCP != "" {
+		if _, _, err := net.SplitHostPort(c.API.TCP); err != nil {
+			bad("api.tcp", "%q is no host:port", c.API.TCP)
+		}
+	}
+	if len(c.XDS.Listen) == 0 {
+		bad("xds.listen", "is empty: amphorae could not connect")
+	}
+	for _, address := range c.XDS.Listen {
+		if _, _, err := SplitAddress(address); err != nil {
+			bad("xds.listen", "%v", err)
+		}
+	}
+	for key, path := range map[string]string{
+		"octavia.status_socket": c.Octavia.StatusSocket, "octavia.get_socket": c.Octavia.GetSocket,
+		"ca.directory": c.CA.Directory,
+	} {
+		if !filepath.IsAbs(path) {
+			bad(key, "%q is no absolute path", path)
+		}
+	}
+	if c.OpenStack.AuthURL != "" {
+		if parsed, err := url.Parse(c.OpenStack.AuthURL); err != nil || parsed.Host == "" {
+			bad("openstack.auth_url", "%q is no URL", c.OpenStack.AuthURL)
+		}
+		if c.OpenStack.PasswordFile == "" {
+			bad("openstack.password_file", "is needed with openstack.auth_url")
+		}
+	}
+	if c.Amphora.Compute != "local" {
+		bad("amphora.compute", "%q is unknown: this version has local", c.Amphora.Compute)
+	}
+	for key, value := range map[string]Duration{
+		"amphora.drain_time": c.Amphora.DrainTime, "reconcile.deadline": c.Reconcile.Deadline,
+		"reconcile.retry_interval": c.Reconcile.RetryInterval, "reconcile.resync_interval": c.Reconcile.ResyncInterval,
+		"reconcile.pending_age": c.Reconcile.PendingAge,
+	} {
+		if value.Duration <= 0 {
+			bad(key, "must be longer than 0")
+		}
+	}
+	if c.Reconcile.Parallel < 1 {
+		bad("reconcile.parallel", "must be at least 1")
+	}
+	if !oneOf(c.Log.Level, "debug", "info", "warn", "error") {
+		bad("log.level", "%q is unknown: use debug, info, warn or error", c.Log.Level)
+	}
+	if !oneOf(c.Log.Format, "json", "text") {
+		bad("log.format", "%q is unknown: use json or text", c.Log.Format)
+	}
+	return errors.Join(problems...)
+}
+
+// SplitAddress splits unix:/path and tcp:host:port into network and address.
+func SplitAddress(address string) (network, rest string, err error) {
+	network, rest, _ = strings.Cut(address, ":")
+	switch {
+	case network == "unix" && filepath.IsAbs(rest):
+		return network, rest, nil
+	case network == "tcp":
+		if _, _, err := net.SplitHostPort(rest); err == nil {
+			return network, rest, nil
+		}
+	}
+	return "", "", fmt.Errorf("%q is no address: write unix:/path or tcp:host:port", address)
+}
+
+func oneOf(value string, values ...string) bool {
+	for _, candidate := range values {
+		if value == candidate {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,89 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func none(string) (string, bool) { return "", false }
+
+func TestDefaultIsValid(t *testing.T) {
+	if _, err := Load("", none, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFlagOverridesEnvironmentOverridesFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	write(t, path, "reconcile: {deadline: 1s, parallel: 2, retry_interval: 3s}\nxds: {listen: ['tcp:[::1]:1']}\n")
+	env := map[string]string{"OCTAVIA_ENVOY_RECONCILE_PARALLEL": "5", "OCTAVIA_ENVOY_RECONCILE_RETRY_INTERVAL": "6s"}
+	lookup := func(name string) (string, bool) { value, ok := env[name]; return value, ok }
+	got, err := Load(path, lookup, map[string]string{"reconcile.retry_interval": "7s", "xds.listen": "unix:/a,tcp:h:2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Reconcile.Deadline.Duration != time.Second {
+		t.Errorf("the file's deadline is lost: %v", got.Reconcile.Deadline)
+	}
+	if got.Reconcile.Parallel != 5 {
+		t.Errorf("the environment does not override the file: %d", got.Reconcile.Parallel)
+	}
+	if got.Reconcile.RetryInterval.Duration != 7*time.Second {
+		t.Errorf("the flag does not override the environment: %v", got.Reconcile.RetryInterval)
+	}
+	if len(got.XDS.Listen) != 2 || got.XDS.Listen[1] != "tcp:h:2" {
+		t.Errorf("a list does not split at its commas: %q", got.XDS.Listen)
+	}
+}
+
+func TestEveryProblemIsReportedAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	write(t, path, `
+store: {dsn: oracle:x}
+xds: {listen: [nowhere]}
+amphora: {compute: nova}
+log: {level: loud}
+`)
+	_, err := Load(path, none, map[string]string{"reconcile.parallel": "many"})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{
+		`store.dsn: scheme "oracle" is unknown`, `xds.listen: "nowhere" is no address`,
+		`amphora.compute: "nova" is unknown`, `log.level: "loud" is unknown`, `--reconcile.parallel: "many" is no whole number`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in:\n%v", want, err)
+		}
+	}
+}
+
+func TestUnknownKeyIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	write(t, path, "store: {dns: x}\n")
+	if _, err := Load(path, none, nil); err == nil || !strings.Contains(err.Error(), `unknown field "dns"`) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestEveryKeyHasHelpAndAVariable(t *testing.T) {
+	keys := Keys()
+	if len(keys) < 30 {
+		t.Fatalf("only %d keys: a section is not walked", len(keys))
+	}
+	for _, key := range keys {
+		if key.Help == "" || !strings.HasPrefix(key.Env, "OCTAVIA_ENVOY_") || strings.Contains(key.Path, "..") {
+			t.Errorf("%+v", key)
+		}
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
