@@ -1,0 +1,132 @@
+"""The lab: a Linux bridge for the network `public`, and hosts on it, each a network namespace.
+
+The bridge is the one that the controller's local network driver plugs amphorae into; whoever comes first makes it. It has
+no address on this machine: clients and members meet load balancers only through it.
+"""
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from .build import BINARIES
+from .instance import CIDR, GATEWAY, NETWORK, POOL, SUBNET
+from .process import Process
+from .rest import Cloud
+from .shell import run
+
+
+@dataclass(frozen=True)
+class Host:
+    """A namespace with one interface, eth0, and perhaps the lab's little server."""
+
+    role: str
+    address: str
+    serves: tuple = ()
+
+    def namespace(self, instance):
+        return f"{instance.name}-{self.role}"
+
+
+HOSTS = (
+    Host("client", "203.0.113.10"),
+    Host("member1", "203.0.113.21", ("-http", ":80")),
+    Host("member2", "203.0.113.22", ("-http", ":80")),
+    # The instance's MariaDB: the one TCP service with a protocol of its own that is there anyway.
+    Host("db", "203.0.113.30", ("-forward", ":3306={mysql_socket}")),
+)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The ids that programs need: of the Neutron network, its subnet, and its bridge's name."""
+
+    network_id: str
+    subnet_id: str
+
+    @property
+    def bridge(self):
+        return bridge_of(self.network_id)
+
+
+def bridge_of(network_id):
+    """The name of a Neutron network's bridge; the controller's local network driver has the same rule."""
+    return "oe" + network_id.replace("-", "")[:11]
+
+
+def build(instance):
+    """Creates what is missing of network, bridge and hosts, and starts the hosts' servers."""
+    network_id, subnet_id = _network(instance)
+    lab = Lab(network_id, subnet_id)
+    if not _link_exists(lab.bridge):
+        run("ip", "link", "add", lab.bridge, "type", "bridge")
+    run("ip", "link", "set", lab.bridge, "up")
+    for host in HOSTS:
+        _plug(host.namespace(instance), host.address, lab.bridge)
+        if host.serves:
+            arguments = [argument.format(mysql_socket=instance.mysql_socket) for argument in host.serves]
+            server(instance, host).start(
+                ["ip", "netns", "exec", host.namespace(instance), BINARIES / "lab-member", "-name", host.role, *arguments],
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    return lab
+
+
+def server(instance, host):
+    """The process of a host's server."""
+    return Process(host.role, instance.pids, instance.logs / f"{host.role}.log")
+
+
+def tear_down(instance, networks):
+    """Removes hosts, bridges, and every namespace that is plugged into one of the bridges: amphorae, that is."""
+    for host in HOSTS:
+        server(instance, host).stop()
+    bridges = [name for name in map(bridge_of, networks) if _link_exists(name)]
+    namespaces = {host.namespace(instance) for host in HOSTS}
+    for bridge in bridges:
+        namespaces |= plugged(bridge)
+    for name in namespaces & set(_namespaces()):
+        run("ip", "netns", "delete", name)
+    for bridge in bridges:
+        run("ip", "link", "delete", bridge)
+
+
+def plugged(bridge):
+    """The names of the namespaces with an interface on a bridge."""
+    ports = json.loads(run("ip", "-json", "-details", "link", "show", "master", bridge) or "[]")
+    return {port["link_netns"] for port in ports if "link_netns" in port}
+
+
+def _network(instance):
+    """The ids of network and subnet in Neutron, created if missing."""
+    cloud = Cloud(instance)
+    networks = cloud.get("network", f"/v2.0/networks?name={NETWORK}")["networks"]
+    network = networks[0] if networks else cloud.post("network", "/v2.0/networks", {"network": {
+        "name": NETWORK, "router:external": True, "shared": True}})["network"]
+    subnets = cloud.get("network", f"/v2.0/subnets?name={SUBNET}")["subnets"]
+    subnet = subnets[0] if subnets else cloud.post("network", "/v2.0/subnets", {"subnet": {
+        "name": SUBNET, "network_id": network["id"], "ip_version": 4, "cidr": CIDR, "gateway_ip": GATEWAY,
+        "enable_dhcp": False, "allocation_pools": [{"start": POOL[0], "end": POOL[1]}]}})["subnet"]
+    return network["id"], subnet["id"]
+
+
+def _plug(namespace, address, bridge):
+    """A namespace with an address on a bridge; the bridge's end of the cable has the namespace's name."""
+    if namespace not in _namespaces():
+        run("ip", "netns", "add", namespace)
+    if not _link_exists(namespace):
+        run("ip", "link", "add", namespace, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+    run("ip", "link", "set", namespace, "master", bridge, "up")
+    inside = ("ip", "-netns", namespace)
+    prefix = ipaddress.ip_network(CIDR).prefixlen
+    run(*inside, "address", "replace", f"{address}/{prefix}", "dev", "eth0")
+    for interface in ("lo", "eth0"):
+        run(*inside, "link", "set", interface, "up")
+
+
+def _namespaces():
+    folder = Path("/run/netns")
+    return [path.name for path in folder.iterdir()] if folder.exists() else []
+
+
+def _link_exists(name):
+    return Path("/sys/class/net", name).exists()

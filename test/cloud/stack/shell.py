@@ -1,0 +1,47 @@
+"""Running commands, and waiting for something to become true."""
+
+import subprocess
+import time
+from pathlib import Path
+
+from .problem import Problem
+
+
+def run(*command, log=None, env=None, cwd=None, stdin=None):
+    """Runs a command to its end and returns what it printed; with a log, its output is appended there instead.
+
+    A failure is a Problem that quotes the end of the output.
+    """
+    words = [str(word) for word in command]
+    try:
+        if log is None:
+            done = subprocess.run(words, env=env, cwd=cwd, input=stdin, text=True, check=False,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            output = done.stdout + done.stderr
+        else:
+            with Path(log).open("a") as file:
+                done = subprocess.run(words, env=env, cwd=cwd, input=stdin, text=True, check=False,
+                                      stdout=file, stderr=subprocess.STDOUT)
+            output = f"{tail(log)}\n(all of it: {log})"
+    except FileNotFoundError:
+        raise Problem(f"{words[0]} is not installed") from None
+    if done.returncode != 0:
+        raise Problem(f"`{' '.join(words)}` failed ({done.returncode}):\n{output.strip()[-4000:]}")
+    return "" if log else done.stdout
+
+
+def tail(path, lines=20):
+    """The last lines of a file, or a remark that there is none."""
+    try:
+        return "\n".join(Path(path).read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return f"({path} does not exist)"
+
+
+def wait_until(true, seconds, problem):
+    """Polls until true() is; after that many seconds raises a Problem with the text that problem() returns."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise Problem(problem())
+        time.sleep(0.1)
