@@ -1,0 +1,185 @@
+package capabilities
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// Ranges of octavia/common/constants.py.
+const (
+	minPort = 1
+	maxPort = 65535
+	// maxTimeout is in milliseconds: 24 days.
+	maxTimeout = 24 * 24 * 60 * 60 * 1000
+)
+
+func listenerProtocols() (supported []string, refused map[string]string) {
+	return []string{model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS}, map[string]string{
+		model.ProtocolUDP:  "UDP listeners are not supported yet; use a TCP listener, or the provider amphora for UDP.",
+		model.ProtocolSCTP: "Envoy has no SCTP; use a TCP or UDP listener, or the provider amphora for SCTP.",
+		model.ProtocolTerminatedHTTPS: "TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which " +
+			"passes TLS through to the members.",
+		model.ProtocolPrometheus: "PROMETHEUS listeners are not supported yet; use " +
+			"\"openstack loadbalancer stats show\" for a load balancer's figures.",
+	}
+}
+
+func listenerRefusals() []refusal[model.Listener] {
+	const certificates = " not supported yet, as TLS is not terminated here; use an HTTPS listener without it, which " +
+		"passes TLS through to the members."
+	return []refusal[model.Listener]{
+		{
+			"connection_limit", func(l *model.Listener) bool { return l.ConnectionLimit > model.UnlimitedConnections },
+			"Connection limits are not supported yet; leave connection_limit at -1, which is no limit.",
+		},
+		{
+			"allowed_cidrs", func(l *model.Listener) bool { return len(l.AllowedCIDRs) > 0 },
+			"Allowed CIDRs are not supported yet; create the listener without them and restrict access at the members.",
+		},
+		{
+			"insert_headers", asksForHeaders,
+			"Inserted headers are not supported yet; create the listener without insert_headers.",
+		},
+		{
+			"timeout_tcp_inspect", func(l *model.Listener) bool { return l.TimeoutTCPInspect != 0 },
+			"TCP inspection is not supported yet; leave timeout_tcp_inspect at 0.",
+		},
+		{
+			"default_tls_container_ref",
+			func(l *model.Listener) bool { return l.DefaultTLSContainerRef != "" || l.DefaultTLSContainer != nil },
+			"Certificates are" + certificates,
+		},
+		{
+			"sni_container_refs",
+			func(l *model.Listener) bool { return len(l.SNIContainerRefs)+len(l.SNIContainers) > 0 },
+			"SNI certificates are" + certificates,
+		},
+		{
+			"client_ca_tls_container_ref",
+			func(l *model.Listener) bool { return l.ClientCATLSContainerRef != "" || l.ClientCATLSContainer != "" },
+			"Client certificates are" + certificates,
+		},
+		{
+			"client_crl_container_ref",
+			func(l *model.Listener) bool { return l.ClientCRLContainerRef != "" || l.ClientCRLContainer != "" },
+			"Revocation lists are" + certificates,
+		},
+		{
+			"client_authentication",
+			func(l *model.Listener) bool { return l.ClientAuthentication != "" && l.ClientAuthentication != "NONE" },
+			"Client authentication is" + certificates,
+		},
+		{
+			"tls_versions", func(l *model.Listener) bool { return asksForTLSVersions(l.TLSVersions) },
+			"TLS versions are" + certificates,
+		},
+		{
+			"tls_ciphers", func(l *model.Listener) bool { return asksForTLSCiphers(l.TLSCiphers) },
+			"TLS ciphers are" + certificates,
+		},
+		{
+			"alpn_protocols", func(l *model.Listener) bool { return asksForALPN(l.ALPNProtocols) },
+			"ALPN protocols are" + certificates,
+		},
+		{
+			"hsts_max_age",
+			func(l *model.Listener) bool {
+				return l.HSTSMaxAge != nil || l.HSTSIncludeSubdomains || l.HSTSPreload
+			},
+			"HSTS is not supported yet; have the members send Strict-Transport-Security themselves.",
+		},
+	}
+}
+
+// asksForHeaders reports whether a header is to be inserted: "false" is how a user says that none is.
+func asksForHeaders(l *model.Listener) bool {
+	for _, value := range l.InsertHeaders {
+		if !strings.EqualFold(value, "false") {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) listener(i int, l *model.Listener) {
+	o := object{}.child(model.KindListener, l.ID, fmt.Sprintf("listeners[%d]", i))
+	c.identity(o, "listener_id", "loadbalancer_id", l.LoadBalancerID, c.lb.ID)
+	supported, refused := listenerProtocols()
+	c.choice(o, "protocol", l.Protocol, supported, refused)
+	c.between(o, "protocol_port", l.ProtocolPort, minPort, maxPort, "")
+	for _, other := range c.lb.Listeners[:i] {
+		if other.ProtocolPort == l.ProtocolPort && transport(other.Protocol) == transport(l.Protocol) {
+			c.invalid(o, "protocol_port", "Port %d is taken by the listener %s, which is %s over the same transport.",
+				l.ProtocolPort, other.ID, other.Protocol)
+			break
+		}
+	}
+	if l.ConnectionLimit < model.UnlimitedConnections {
+		c.invalid(o, "connection_limit", "connection_limit must be -1, which is no limit, or more, not %d.", l.ConnectionLimit)
+	}
+	c.between(o, "timeout_client_data", l.TimeoutClientData, 0, maxTimeout, " ms")
+	c.between(o, "timeout_member_connect", l.TimeoutMemberConnect, 0, maxTimeout, " ms")
+	c.between(o, "timeout_member_data", l.TimeoutMemberData, 0, maxTimeout, " ms")
+	refuse(c, o, l, listenerRefusals())
+	c.defaultPool(o, l)
+	for j := range l.L7Policies {
+		c.l7Policy(o, j, l, &l.L7Policies[j])
+	}
+}
+
+func (c *checker) defaultPool(o object, l *model.Listener) {
+	if l.DefaultPoolID == "" {
+		return
+	}
+	if !ValidID(l.DefaultPoolID) {
+		c.invalid(o, "default_pool_id", "default_pool_id must be a UUID, not %q.", clip(l.DefaultPoolID))
+		return
+	}
+	pool := c.lb.Pool(l.DefaultPoolID)
+	switch {
+	case pool == nil && !c.partial:
+		c.invalid(o, "default_pool_id", "The load balancer has no pool %s.", l.DefaultPoolID)
+	case pool != nil && !CanServe(l.Protocol, pool.Protocol):
+		served, _ := poolProtocols()
+		usable := slices.DeleteFunc(served, func(protocol string) bool { return !CanServe(l.Protocol, protocol) })
+		c.invalid(o, "default_pool_id", "A listener of protocol %s cannot have a pool of protocol %s; it can have %s.",
+			l.Protocol, pool.Protocol, enumerate(usable))
+	}
+}
+
+// CanServe reports whether a listener of that protocol may have a pool of that protocol, by Octavia's
+// VALID_LISTENER_POOL_PROTOCOL_MAP. A listener protocol that Octavia does not have is reported elsewhere, and true here.
+func CanServe(listener, pool string) bool {
+	protocols := poolProtocolsOf(listener)
+	return protocols == nil || slices.Contains(protocols, pool)
+}
+
+func poolProtocolsOf(listener string) []string {
+	const proxy, proxyV2 = model.ProtocolProxy, model.ProtocolProxyV2
+	switch listener {
+	case model.ProtocolTCP:
+		return []string{model.ProtocolHTTP, model.ProtocolHTTPS, proxy, proxyV2, model.ProtocolTCP}
+	case model.ProtocolHTTP, model.ProtocolTerminatedHTTPS:
+		return []string{model.ProtocolHTTP, proxy, proxyV2}
+	case model.ProtocolHTTPS:
+		return []string{model.ProtocolHTTPS, proxy, proxyV2, model.ProtocolTCP}
+	case model.ProtocolUDP:
+		return []string{model.ProtocolUDP}
+	case model.ProtocolSCTP:
+		return []string{model.ProtocolSCTP}
+	case model.ProtocolPrometheus:
+		return []string{}
+	}
+	return nil
+}
+
+// transport returns the layer 4 protocol of a listener: L4_PROTOCOL_MAP.
+func transport(protocol string) string {
+	if protocol == model.ProtocolUDP || protocol == model.ProtocolSCTP {
+		return protocol
+	}
+	return model.ProtocolTCP
+}

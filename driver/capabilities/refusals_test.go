@@ -1,0 +1,375 @@
+package capabilities_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/capabilities"
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+type change func(lb *model.LoadBalancer)
+
+func onListener(f func(*model.Listener)) change {
+	return func(lb *model.LoadBalancer) { f(&lb.Listeners[0]) }
+}
+func onPool(f func(*model.Pool)) change { return func(lb *model.LoadBalancer) { f(&lb.Pools[0]) } }
+func onMember(f func(*model.Member)) change {
+	return func(lb *model.LoadBalancer) { f(&lb.Pools[0].Members[0]) }
+}
+
+const (
+	passThrough = " not supported yet, as TLS is not terminated here; use an HTTPS listener without it, which passes TLS " +
+		"through to the members."
+	noPoolTLS = " not supported yet; use a pool without it, and an HTTPS pool to pass TLS through to the members."
+)
+
+type refusal struct {
+	change change
+	want   string
+}
+
+// unsupported is every row of every table, with the sentence that the user reads.
+func unsupported() map[string]refusal {
+	age := 0
+	return map[string]refusal{
+		"additional VIPs": {
+			func(lb *model.LoadBalancer) { lb.AdditionalVIPs = []model.AdditionalVIP{{SubnetID: otherID}} },
+			"additional_vips: Additional VIPs are not supported yet; use one load balancer per VIP subnet.",
+		},
+		"QoS": {
+			func(lb *model.LoadBalancer) { lb.VIPQoSPolicyID = otherID },
+			"vip_qos_policy_id: QoS policies on the VIP are not supported yet, nothing would apply them; create the load balancer without one.",
+		},
+		"security groups": {
+			func(lb *model.LoadBalancer) { lb.VIPSGIDs = []string{otherID} },
+			"vip_sg_ids: Security groups on the VIP are not supported yet, nothing would enforce them; create the load balancer without them.",
+		},
+		"flavor": {
+			func(lb *model.LoadBalancer) { lb.Flavor = map[string]any{"loadbalancer_topology": "ACTIVE_STANDBY"} },
+			"flavor.loadbalancer_topology: The topology ACTIVE_STANDBY is not supported yet; use a flavor with loadbalancer_topology SINGLE.",
+		},
+		"zone": {
+			func(lb *model.LoadBalancer) { lb.AvailabilityZone = map[string]any{"management_network": otherID} },
+			`availability_zone.management_network: Availability zones are not supported yet (the key "management_network"); create the load balancer without one.`,
+		},
+		"zone name": {
+			func(lb *model.LoadBalancer) { lb.AvailabilityZone = "az1" },
+			`availability_zone: Availability zones are not supported yet ("az1"); create the load balancer without one.`,
+		},
+		"SCTP": {
+			func(lb *model.LoadBalancer) { lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },
+			"listeners[0].protocol: Envoy has no SCTP; use a TCP or UDP listener, or the provider amphora for SCTP.",
+		},
+		"UDP": {
+			func(lb *model.LoadBalancer) { lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "UDP", "" },
+			"listeners[0].protocol: UDP listeners are not supported yet; use a TCP listener, or the provider amphora for UDP.",
+		},
+		"PROMETHEUS": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "PROMETHEUS", ""
+			},
+			`listeners[0].protocol: PROMETHEUS listeners are not supported yet; use "openstack loadbalancer stats show" for a load balancer's figures.`,
+		},
+		"TERMINATED_HTTPS": {
+			onListener(func(l *model.Listener) { l.Protocol = "TERMINATED_HTTPS" }),
+			"listeners[0].protocol: TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which passes TLS through to the members.",
+		},
+		"connection limit": {
+			onListener(func(l *model.Listener) { l.ConnectionLimit = 100 }),
+			"listeners[0].connection_limit: Connection limits are not supported yet; leave connection_limit at -1, which is no limit.",
+		},
+		"CIDRs": {
+			onListener(func(l *model.Listener) { l.AllowedCIDRs = []string{"0.0.0.0/0"} }),
+			"listeners[0].allowed_cidrs: Allowed CIDRs are not supported yet; create the listener without them and restrict access at the members.",
+		},
+		"headers": {
+			onListener(func(l *model.Listener) { l.InsertHeaders = map[string]string{"X-Forwarded-For": "true"} }),
+			"listeners[0].insert_headers: Inserted headers are not supported yet; create the listener without insert_headers.",
+		},
+		"inspect": {
+			onListener(func(l *model.Listener) { l.TimeoutTCPInspect = 1 }),
+			"listeners[0].timeout_tcp_inspect: TCP inspection is not supported yet; leave timeout_tcp_inspect at 0.",
+		},
+		"certificate": {
+			onListener(func(l *model.Listener) { l.DefaultTLSContainerRef = "ref" }),
+			"listeners[0].default_tls_container_ref: Certificates are" + passThrough,
+		},
+		"certificate data": {
+			onListener(func(l *model.Listener) { l.DefaultTLSContainer = &model.TLSContainer{PrivateKey: "K"} }),
+			"listeners[0].default_tls_container_ref: Certificates are" + passThrough,
+		},
+		"SNI": {
+			onListener(func(l *model.Listener) { l.SNIContainerRefs = []string{"ref"} }),
+			"listeners[0].sni_container_refs: SNI certificates are" + passThrough,
+		},
+		"client CA": {
+			onListener(func(l *model.Listener) { l.ClientCATLSContainerRef = "ref" }),
+			"listeners[0].client_ca_tls_container_ref: Client certificates are" + passThrough,
+		},
+		"client CRL": {
+			onListener(func(l *model.Listener) { l.ClientCRLContainerRef = "ref" }),
+			"listeners[0].client_crl_container_ref: Revocation lists are" + passThrough,
+		},
+		"client authentication": {
+			onListener(func(l *model.Listener) { l.ClientAuthentication = "OPTIONAL" }),
+			"listeners[0].client_authentication: Client authentication is" + passThrough,
+		},
+		"TLS versions": {
+			onListener(func(l *model.Listener) { l.TLSVersions = []string{"TLSv1.3"} }),
+			"listeners[0].tls_versions: TLS versions are" + passThrough,
+		},
+		"TLS ciphers": {
+			onListener(func(l *model.Listener) { l.TLSCiphers = "HIGH" }),
+			"listeners[0].tls_ciphers: TLS ciphers are" + passThrough,
+		},
+		"ALPN": {
+			onListener(func(l *model.Listener) { l.ALPNProtocols = []string{"h2"} }),
+			"listeners[0].alpn_protocols: ALPN protocols are" + passThrough,
+		},
+		"HSTS": {
+			onListener(func(l *model.Listener) { l.HSTSMaxAge = &age }),
+			"listeners[0].hsts_max_age: HSTS is not supported yet; have the members send Strict-Transport-Security themselves.",
+		},
+		"policy": {
+			onListener(func(l *model.Listener) { l.L7Policies = []model.L7Policy{{ID: otherID}} }),
+			"listeners[0].l7policies[0]: L7 policies are not supported yet; use one listener per pool instead.",
+		},
+		"pool SCTP": {
+			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },
+			"pools[0].protocol: Envoy has no SCTP; use a TCP or UDP pool, or the provider amphora for SCTP.",
+		},
+		"pool UDP": {
+			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "UDP", "" },
+			"pools[0].protocol: UDP pools are not supported yet; use a TCP pool, or the provider amphora for UDP.",
+		},
+		"PROXY": {
+			onPool(func(p *model.Pool) { p.Protocol = "PROXY" }),
+			"pools[0].protocol: PROXY pools are not supported yet; use a TCP or HTTP pool, whose members see the amphora's address.",
+		},
+		"PROXYV2": {
+			onPool(func(p *model.Pool) { p.Protocol = "PROXYV2" }),
+			"pools[0].protocol: PROXYV2 pools are not supported yet; use a TCP or HTTP pool, whose members see the amphora's address.",
+		},
+		"SOURCE_IP": {
+			onPool(func(p *model.Pool) { p.LBAlgorithm = "SOURCE_IP" }),
+			"pools[0].lb_algorithm: The algorithm SOURCE_IP is not supported yet; use ROUND_ROBIN or LEAST_CONNECTIONS.",
+		},
+		"SOURCE_IP_PORT": {
+			onPool(func(p *model.Pool) { p.LBAlgorithm = "SOURCE_IP_PORT" }),
+			"pools[0].lb_algorithm: The algorithm SOURCE_IP_PORT is not supported yet; use ROUND_ROBIN or LEAST_CONNECTIONS.",
+		},
+		"persistence": {
+			onPool(func(p *model.Pool) { p.SessionPersistence = &model.SessionPersistence{Type: "SOURCE_IP"} }),
+			"pools[0].session_persistence: Session persistence is not supported yet; create the pool without it.",
+		},
+		"pool TLS": {
+			onPool(func(p *model.Pool) { p.TLSEnabled = true }),
+			"pools[0].tls_enabled: TLS to the members is" + noPoolTLS,
+		},
+		"pool certificate": {
+			onPool(func(p *model.Pool) { p.TLSContainerRef = "ref" }),
+			"pools[0].tls_container_ref: A client certificate for the members is" + noPoolTLS,
+		},
+		"pool CA": {
+			onPool(func(p *model.Pool) { p.CATLSContainerRef = "ref" }),
+			"pools[0].ca_tls_container_ref: A CA for the members is" + noPoolTLS,
+		},
+		"pool CRL": {
+			onPool(func(p *model.Pool) { p.CRLContainerRef = "ref" }),
+			"pools[0].crl_container_ref: A revocation list for the members is" + noPoolTLS,
+		},
+		"pool TLS versions": {
+			onPool(func(p *model.Pool) { p.TLSVersions = []string{"TLSv1.2"} }),
+			"pools[0].tls_versions: A choice of TLS versions to the members is" + noPoolTLS,
+		},
+		"pool TLS ciphers": {
+			onPool(func(p *model.Pool) { p.TLSCiphers = "HIGH" }),
+			"pools[0].tls_ciphers: A choice of TLS ciphers to the members is" + noPoolTLS,
+		},
+		"pool ALPN": {
+			onPool(func(p *model.Pool) { p.ALPNProtocols = []string{"h2"} }),
+			"pools[0].alpn_protocols: A choice of ALPN protocols to the members is" + noPoolTLS,
+		},
+		"monitor": {
+			onPool(func(p *model.Pool) { p.HealthMonitor = &model.HealthMonitor{ID: otherID, PoolID: poolID} }),
+			"pools[0].healthmonitor: Health monitors are not supported yet; use the pool without one and take members that are down out with admin_state_up false.",
+		},
+		"backup": {
+			onMember(func(m *model.Member) { m.Backup = true }),
+			"pools[0].members[0].backup: Backup members are not supported yet; create the member without backup and with a weight of 0, and raise the weight when it is needed.",
+		},
+		"monitor address": {
+			onMember(func(m *model.Member) { m.MonitorAddress = "192.0.2.9" }),
+			"pools[0].members[0].monitor_address: Health monitors are not supported yet; create the member without monitor_address.",
+		},
+		"monitor port": {
+			onMember(func(m *model.Member) { m.MonitorPort = 80 }),
+			"pools[0].members[0].monitor_port: Health monitors are not supported yet; create the member without monitor_port.",
+		},
+		"SR-IOV": {
+			onMember(func(m *model.Member) { m.VNICType = "direct" }),
+			"pools[0].members[0].vnic_type: SR-IOV ports of members are not supported; create the member without request_sriov.",
+		},
+	}
+}
+
+// everything asks for all at once.
+func everything(lb *model.LoadBalancer) {
+	for _, test := range unsupported() {
+		test.change(lb)
+	}
+}
+
+func TestUnsupported(t *testing.T) {
+	for name, test := range unsupported() {
+		t.Run(name, func(t *testing.T) {
+			lb := tree(t)
+			test.change(lb)
+			problems := capabilities.Check(lb)
+			assert.Equal(t, []string{test.want}, lines(problems))
+			assert.Equal(t, capabilities.Unsupported, problems[0].Kind)
+		})
+	}
+}
+
+func TestRule(t *testing.T) {
+	lb := tree(t)
+	lb.Listeners[0].L7Policies = []model.L7Policy{{ID: otherID, Rules: []model.L7Rule{{ID: otherID}}}}
+	assert.Contains(t, lines(capabilities.Check(lb)),
+		"listeners[0].l7policies[0].rules[0]: L7 rules are not supported yet; use one listener per pool instead.")
+}
+
+func TestInvalid(t *testing.T) {
+	tests := map[string]refusal{
+		"load balancer id": {
+			func(lb *model.LoadBalancer) { lb.ID = "x"; lb.Listeners, lb.Pools = nil, nil },
+			`loadbalancer_id: loadbalancer_id must be a UUID, not "x".`,
+		},
+		"other spelling of a UUID": {
+			onListener(func(l *model.Listener) { l.ID = strings.ReplaceAll(listenerID, "-", "") }),
+			`listeners[0].listener_id: listener_id must be a UUID, not "20000000000040008000000000000001".`,
+		},
+		"member id": {
+			onMember(func(m *model.Member) { m.ID = "" }),
+			`pools[0].members[0].member_id: member_id must be a UUID, not "".`,
+		},
+		"VIP": {
+			func(lb *model.LoadBalancer) { lb.VIPAddress = "10.0.0.256" },
+			`vip_address: vip_address must be an IPv4 or IPv6 address, not "10.0.0.256".`,
+		},
+		"zone": {
+			func(lb *model.LoadBalancer) { lb.AvailabilityZone = 5 },
+			"availability_zone: availability_zone must be the metadata of a zone or its name.",
+		},
+		"duplicate listener": {
+			func(lb *model.LoadBalancer) {
+				second := lb.Listeners[0]
+				second.ProtocolPort = 81
+				lb.Listeners = append(lb.Listeners, second)
+			},
+			"listeners[1].listener_id: listener_id " + listenerID + " comes twice in the load balancer.",
+		},
+		"listener of another": {
+			onListener(func(l *model.Listener) { l.LoadBalancerID = otherID }),
+			`listeners[0].loadbalancer_id: loadbalancer_id must be "` + lbID + `", the object that it is in, not "` + otherID + `".`,
+		},
+		"protocol": {
+			onListener(func(l *model.Listener) { l.Protocol = "GOPHER" }),
+			`listeners[0].protocol: "GOPHER" is not a value of protocol in Octavia; supported are HTTP, TCP and HTTPS.`,
+		},
+		"port 0": {
+			onListener(func(l *model.Listener) { l.ProtocolPort = 0 }),
+			"listeners[0].protocol_port: protocol_port must be between 1 and 65535, not 0.",
+		},
+		"port 65536": {
+			onListener(func(l *model.Listener) { l.ProtocolPort = 65536 }),
+			"listeners[0].protocol_port: protocol_port must be between 1 and 65535, not 65536.",
+		},
+		"port taken": {
+			func(lb *model.LoadBalancer) {
+				second := lb.Listeners[0]
+				second.ID, second.Protocol = otherID, "TCP"
+				lb.Listeners = append(lb.Listeners, second)
+			},
+			"listeners[1].protocol_port: Port 80 is taken by the listener " + listenerID + ", which is HTTP over the same transport.",
+		},
+		"connection limit": {
+			onListener(func(l *model.Listener) { l.ConnectionLimit = -2 }),
+			"listeners[0].connection_limit: connection_limit must be -1, which is no limit, or more, not -2.",
+		},
+		"timeout": {
+			onListener(func(l *model.Listener) { l.TimeoutClientData = -1 }),
+			"listeners[0].timeout_client_data: timeout_client_data must be between 0 and 2073600000 ms, not -1.",
+		},
+		"connect timeout": {
+			onListener(func(l *model.Listener) { l.TimeoutMemberConnect = 2073600001 }),
+			"listeners[0].timeout_member_connect: timeout_member_connect must be between 0 and 2073600000 ms, not 2073600001.",
+		},
+		"data timeout": {
+			onListener(func(l *model.Listener) { l.TimeoutMemberData = -1 }),
+			"listeners[0].timeout_member_data: timeout_member_data must be between 0 and 2073600000 ms, not -1.",
+		},
+		"pool id": {
+			onListener(func(l *model.Listener) { l.DefaultPoolID = "web" }),
+			`listeners[0].default_pool_id: default_pool_id must be a UUID, not "web".`,
+		},
+		"no such pool": {
+			onListener(func(l *model.Listener) { l.DefaultPoolID = otherID }),
+			"listeners[0].default_pool_id: The load balancer has no pool " + otherID + ".",
+		},
+		"combination": {
+			onPool(func(p *model.Pool) { p.Protocol = "TCP" }),
+			"listeners[0].default_pool_id: A listener of protocol HTTP cannot have a pool of protocol TCP; it can have HTTP.",
+		},
+		"pool protocol": {
+			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "", "" },
+			`pools[0].protocol: "" is not a value of protocol in Octavia; supported are HTTP, TCP and HTTPS.`,
+		},
+		"algorithm": {
+			onPool(func(p *model.Pool) { p.LBAlgorithm = "RANDOM" }),
+			`pools[0].lb_algorithm: "RANDOM" is not a value of lb_algorithm in Octavia; supported are ROUND_ROBIN and LEAST_CONNECTIONS.`,
+		},
+		"long value": {
+			onPool(func(p *model.Pool) { p.LBAlgorithm = strings.Repeat("é", 100) }),
+			`pools[0].lb_algorithm: "` + strings.Repeat("é", 64) + `…" is not a value of lb_algorithm in Octavia; supported are ROUND_ROBIN and LEAST_CONNECTIONS.`,
+		},
+		"address": {
+			onMember(func(m *model.Member) { m.Address = "web1.example.org" }),
+			`pools[0].members[0].address: address must be an IPv4 or IPv6 address, not "web1.example.org".`,
+		},
+		"address with a zone": {
+			onMember(func(m *model.Member) { m.Address = "fe80::1%eth0" }),
+			`pools[0].members[0].address: address must be an IPv4 or IPv6 address, not "fe80::1%eth0".`,
+		},
+		"member port": {
+			onMember(func(m *model.Member) { m.ProtocolPort = -1 }),
+			"pools[0].members[0].protocol_port: protocol_port must be between 1 and 65535, not -1.",
+		},
+		"weight": {
+			onMember(func(m *model.Member) { m.Weight = 257 }),
+			"pools[0].members[0].weight: weight must be between 0 and 256, not 257.",
+		},
+		"same member": {
+			func(lb *model.LoadBalancer) {
+				pool := &lb.Pools[0]
+				pool.Members[0].Address = "2001:db8::1"
+				second := pool.Members[0]
+				second.ID, second.Address = otherID, "2001:DB8:0::1"
+				pool.Members = append(pool.Members, second)
+			},
+			"pools[0].members[1].address: [2001:db8::1]:80 is in the pool already, as the member " + memberID + ".",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			lb := tree(t)
+			test.change(lb)
+			problems := capabilities.Check(lb)
+			assert.Equal(t, []string{test.want}, lines(problems))
+			assert.Equal(t, capabilities.Invalid, problems[0].Kind)
+		})
+	}
+}
