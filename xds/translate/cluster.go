@@ -1,0 +1,149 @@
+package translate
+
+import (
+	"math"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	leastrequestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+const (
+	// idleMemberConnection is how long a connection to a member waits for its next request. It is below the keep-alive
+	// time of the common servers (Apache and Node close after 5 s): a request on a connection that the member is just
+	// closing would fail. HAProxy keeps idle ones for about as long.
+	idleMemberConnection = 4 * time.Second
+	// noSpill keeps traffic off the backups while a single primary member serves. With Envoy's default, 140, one of two
+	// primaries down sends a third of the traffic to the backups.
+	noSpill = 100_000
+	// noLimit lifts Envoy's circuit breakers, 1,024 connections and requests to a cluster by default: Octavia knows no
+	// such limit.
+	noLimit = math.MaxUint32
+)
+
+// poolCluster adds the cluster of a pool for an HTTP listener, or for none, and returns its name.
+//
+// Envoy keeps the connect timeout in the cluster, Octavia in the listener. So a listener with another timeout than
+// Octavia's default gets its own cluster of the pool: the common case shares one, and the name of neither depends on
+// what other listeners there are.
+func (t *translation) poolCluster(pool *servedPool, listener *model.Listener) (string, error) {
+	pool.used = true
+	name, connect := poolClusterName(pool.Pool), model.DefaultTimeoutMemberConnect
+	if listener != nil && connectTimeout(listener) != connect {
+		name, connect = pairClusterName(pool.Pool, listener), connectTimeout(listener)
+	}
+	if _, ok := t.out.Clusters[name]; ok {
+		return name, nil
+	}
+	owner := model.Ref{Kind: model.KindPool, ID: pool.ID}
+	http := pool.Protocol == model.ProtocolHTTP
+	return name, t.cluster(owner, name, connect, http, pool)
+}
+
+// tcpCluster adds the cluster that follows the default pool of a TCP listener, and returns its name. Without a pool it
+// has no endpoints: Envoy accepts and closes, as HAProxy does.
+func (t *translation) tcpCluster(listener *model.Listener, pool *servedPool) (string, error) {
+	name := tcpClusterName(listener)
+	owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
+	if pool == nil {
+		pool = &servedPool{Pool: &model.Pool{LBAlgorithm: model.AlgorithmRoundRobin}}
+	} else {
+		owner = model.Ref{Kind: model.KindPool, ID: pool.ID}
+		pool.used = true
+	}
+	return name, t.cluster(owner, name, connectTimeout(listener), false, pool)
+}
+
+// cluster adds a cluster and its endpoints. The connect timeout is in milliseconds.
+func (t *translation) cluster(owner model.Ref, name string, connect int, http bool, pool *servedPool) error {
+	cluster := &clusterv3.Cluster{
+		Name:                 name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
+		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ADSConfigSource()},
+		ConnectTimeout:       milliseconds(connect),
+		CommonLbConfig: &clusterv3.Cluster_CommonLbConfig{
+			// Envoy would otherwise send traffic to dead members when half of them are dead.
+			HealthyPanicThreshold: &typev3.Percent{Value: 0},
+		},
+		// A member that is deleted goes at once, healthy or not.
+		IgnoreHealthOnHostRemoval: true,
+		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxConnections:     wrapperspb.UInt32(noLimit),
+			MaxPendingRequests: wrapperspb.UInt32(noLimit),
+			MaxRequests:        wrapperspb.UInt32(noLimit),
+			MaxRetries:         wrapperspb.UInt32(noLimit),
+		}}},
+	}
+	if pool.LBAlgorithm == model.AlgorithmLeastConnections {
+		policy, err := leastConnections()
+		if err != nil {
+			return err
+		}
+		cluster.LoadBalancingPolicy = policy
+	}
+	if http {
+		options, err := memberHTTPOptions()
+		if err != nil {
+			return err
+		}
+		cluster.TypedExtensionProtocolOptions = map[string]*anypb.Any{
+			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options,
+		}
+	}
+	service, err := serviceName(cluster)
+	if err != nil {
+		return err
+	}
+	cluster.EdsClusterConfig.ServiceName = service
+	if err := cluster.ValidateAll(); err != nil {
+		return err
+	}
+	assignment := &endpointv3.ClusterLoadAssignment{ClusterName: service, Endpoints: pool.endpoints}
+	if pool.backups {
+		assignment.Policy = &endpointv3.ClusterLoadAssignment_Policy{OverprovisioningFactor: wrapperspb.UInt32(noSpill)}
+	}
+	if err := assignment.ValidateAll(); err != nil {
+		return err
+	}
+	t.out.Clusters[name] = cluster
+	t.out.Endpoints[service] = assignment
+	t.out.Owners[Key{resourcev3.ClusterType, name}] = owner
+	t.out.Owners[Key{resourcev3.EndpointType, service}] = owner
+	return nil
+}
+
+// leastConnections picks the member with the fewest requests or connections of all, where Envoy's default asks two.
+func leastConnections() (*clusterv3.LoadBalancingPolicy, error) {
+	config, err := pack(&leastrequestv3.LeastRequest{SelectionMethod: leastrequestv3.LeastRequest_FULL_SCAN})
+	if err != nil {
+		return nil, err
+	}
+	return &clusterv3.LoadBalancingPolicy{Policies: []*clusterv3.LoadBalancingPolicy_Policy{{
+		TypedExtensionConfig: &corev3.TypedExtensionConfig{
+			Name: "envoy.load_balancing_policies.least_request", TypedConfig: config,
+		},
+	}}}, nil
+}
+
+func memberHTTPOptions() (*anypb.Any, error) {
+	return pack(&httpv3.HttpProtocolOptions{
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(idleMemberConnection)},
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
+					HttpProtocolOptions: &corev3.Http1ProtocolOptions{},
+				},
+			},
+		},
+	})
+}

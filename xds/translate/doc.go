@@ -1,0 +1,37 @@
+// Package translate turns Octavia's tree of one load balancer into Envoy's resources.
+//
+//	model.LoadBalancer ─► LoadBalancer() ─► Resources{Listeners, Routes, Clusters, Endpoints, Secrets, Owners}
+//
+// It is pure: no clock, no network, no state. The same tree gives the same bytes, so that a version can be a hash of them
+// and a restarted controller pushes nothing.
+//
+// # What depends on what
+//
+// A listener's bytes hold nothing of pools and members, because Envoy drains a listener that changes:
+//
+//   - a member touches the ClusterLoadAssignments of its pool and nothing else (EDS);
+//   - the default pool of an HTTP listener touches its RouteConfiguration and nothing else (RDS);
+//   - the default pool of a TCP or HTTPS listener touches its own cluster's ClusterLoadAssignment, and the cluster itself
+//     when the pools differ in algorithm. There is no RDS for TCP: a tcp_proxy names its cluster in the listener. So each
+//     such listener has a cluster of its own, named for the listener, whose endpoints follow the default pool. Seen with
+//     Envoy 1.40: connections opened before outlive the replacement of all endpoints, of the cluster, and its removal,
+//     where another cluster name in the filter chain would close them after the drain time.
+//
+// # Admin states and what is missing
+//
+//   - A load balancer or listener that is down has no Listener and no RouteConfiguration. Its clusters stay, warm.
+//   - A pool that is down has its clusters without endpoints: HTTP answers 503, TCP accepts and closes, as HAProxy does.
+//     To take it down or up again is an EDS change.
+//   - A member that is down is left out. One with weight 0 is DRAINING: it keeps what it has and gets nothing new.
+//   - A listener without a default pool answers 503 by a direct response (HTTP) or has an empty cluster (TCP: accepts and
+//     closes). Envoy's own answer would be a 404.
+//   - A pool that no listener uses has a cluster all the same: Envoy can refuse it before traffic depends on it.
+//
+// # Errors
+//
+// LoadBalancer returns what is good together with a joined error of one *ValidationError for each thing that is not
+// (see Problems). What is left out is the smallest object that does not let in what its user closed: a bad member leaves
+// its pool serving and an unsupported health monitor leaves it unchecked, but an L7 policy, a CIDR list or a certificate
+// that cannot be had takes its listener down. A listener whose pool is bad stays, without a pool. Nothing unsupported is
+// ever dropped in silence, and it is reported whatever the admin state is.
+package translate

@@ -1,0 +1,42 @@
+package translate
+
+import (
+	"errors"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// ValidationError says that something in a tree cannot be served, and what is left out because of it.
+type ValidationError struct {
+	// Owner is the Octavia object at fault.
+	Owner model.Ref
+	// Field is the attribute of it in Octavia's words, or Envoy's field where Envoy's own rules were broken.
+	Field string
+	// Reason is a sentence for the user, without full stop.
+	Reason string
+}
+
+// Error reads "listener <id>: <field>: <reason>".
+func (e *ValidationError) Error() string {
+	text := string(e.Owner.Kind) + " " + e.Owner.ID + ": "
+	if e.Field != "" {
+		text += e.Field + ": "
+	}
+	return text + e.Reason
+}
+
+// Problems returns the ValidationErrors that an error of LoadBalancer joins, in the order of the tree; nil for nil.
+func Problems(err error) []*ValidationError {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the join itself is wanted, not what it wraps
+		var all []*ValidationError
+		for _, one := range joined.Unwrap() {
+			all = append(all, Problems(one)...)
+		}
+		return all
+	}
+	var problem *ValidationError
+	if errors.As(err, &problem) {
+		return []*ValidationError{problem}
+	}
+	return nil
+}

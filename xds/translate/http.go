@@ -1,0 +1,79 @@
+package translate
+
+import (
+	"net/netip"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// drainTimeout is the grace of a connection that ends: between the first and the second GOAWAY of HTTP/2, and after the
+// idle timeout of HTTP/1, which Envoy's default of 5 s would make that much longer than the user asked for.
+const drainTimeout = time.Second
+
+// httpFilters are the network filters of an HTTP listener. All that L7 policies and pools change is in its
+// RouteConfiguration.
+func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filter, error) {
+	router, err := pack(&routerv3.Router{SuppressEnvoyHeaders: true})
+	if err != nil {
+		return nil, err
+	}
+	replies, err := localReplies()
+	if err != nil {
+		return nil, err
+	}
+	manager, err := pack(&hcmv3.HttpConnectionManager{
+		CodecType:  hcmv3.HttpConnectionManager_AUTO,
+		StatPrefix: listener.ID,
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
+			ConfigSource: ADSConfigSource(), RouteConfigName: listener.ID,
+		}},
+		HttpFilters: []*hcmv3.HttpFilter{{
+			Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: router},
+		}},
+		// What HAProxy does to a request without being asked is nothing: no X-Forwarded-For, no request id, no Server.
+		// (HAProxy 2 lowers the case of header names, as Envoy does by default.)
+		UseRemoteAddress:           wrapperspb.Bool(true),
+		SkipXffAppend:              true,
+		GenerateRequestId:          wrapperspb.Bool(false),
+		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
+		Proxy_100Continue:          true,
+		HttpProtocolOptions: &corev3.Http1ProtocolOptions{
+			// Envoy answers HTTP/1.0 with 426, and 400 when it comes without a Host.
+			AcceptHttp_10:         true,
+			DefaultHostForHttp_10: hostOf(t.vips[0]),
+		},
+		UpgradeConfigs:            []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: milliseconds(clientTimeout(listener))},
+		// It holds until a route is found, whose idle_timeout replaces it.
+		StreamIdleTimeout: milliseconds(clientTimeout(listener)),
+		DrainTimeout:      durationpb.New(drainTimeout),
+		LocalReplyConfig:  replies,
+	})
+	if err != nil {
+		return nil, err
+	}
+	filters, err := connectionLimit(listener)
+	if err != nil {
+		return nil, err
+	}
+	return append(filters, &listenerv3.Filter{
+		Name:       "envoy.filters.network.http_connection_manager",
+		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: manager},
+	}), nil
+}
+
+// hostOf is an address as it stands in a Host header.
+func hostOf(vip string) string {
+	if address, err := netip.ParseAddr(vip); err == nil && address.Is6() {
+		return "[" + vip + "]"
+	}
+	return vip
+}

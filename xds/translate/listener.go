@@ -1,0 +1,101 @@
+package translate
+
+import (
+	"errors"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// listeners adds the listeners that pass their checks, with their routes and clusters.
+func (t *translation) listeners() {
+	ids := map[string]bool{}
+	ports := map[int]bool{}
+	for _, listener := range sorted(t.lb.Listeners, func(l *model.Listener) string { return l.ID }) {
+		before := len(t.problems)
+		t.checkListener(listener, ids, ports)
+		if len(t.problems) > before {
+			continue
+		}
+		if err := t.listener(listener); err != nil {
+			owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
+			var problem *ValidationError
+			if !errors.As(err, &problem) {
+				problem = refused(owner, err)
+			}
+			t.problem(problem)
+		}
+	}
+}
+
+func (t *translation) listener(listener *model.Listener) error {
+	pool := t.pools[listener.DefaultPoolID]
+	var filters []*listenerv3.Filter
+	var routes *routev3.RouteConfiguration
+	if listener.Protocol == model.ProtocolHTTP {
+		cluster := ""
+		if pool != nil {
+			name, err := t.poolCluster(pool, listener)
+			if err != nil {
+				return refused(model.Ref{Kind: model.KindPool, ID: pool.ID}, err)
+			}
+			cluster = name
+		}
+		var err error
+		if routes, err = routeConfiguration(listener, cluster); err != nil {
+			return err
+		}
+		if filters, err = t.httpFilters(listener); err != nil {
+			return err
+		}
+	} else {
+		cluster, err := t.tcpCluster(listener, pool)
+		if err != nil {
+			return err
+		}
+		if filters, err = tcpFilters(listener, cluster); err != nil {
+			return err
+		}
+	}
+	if !t.lb.AdminStateUp || !listener.AdminStateUp {
+		return nil
+	}
+	message := t.bind(listener, filters)
+	if err := message.ValidateAll(); err != nil {
+		return err
+	}
+	owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
+	if routes != nil {
+		t.out.Routes[listener.ID] = routes
+		t.out.Owners[Key{resourcev3.RouteType, listener.ID}] = owner
+	}
+	t.out.Listeners[listener.ID] = message
+	t.out.Owners[Key{resourcev3.ListenerType, listener.ID}] = owner
+	return nil
+}
+
+// bind puts filters behind the addresses and the port of a listener.
+func (t *translation) bind(listener *model.Listener, filters []*listenerv3.Filter) *listenerv3.Listener {
+	message := &listenerv3.Listener{
+		Name:       listener.ID,
+		Address:    socketAddress(t.vips[0], listener.ProtocolPort),
+		StatPrefix: listener.ID,
+		// The VIP may come later, or be on the other amphora of a pair.
+		Freebind: wrapperspb.Bool(true),
+		// One chain, its name constant: Envoy then changes a filter in place and drains this chain alone.
+		FilterChains: []*listenerv3.FilterChain{{Name: listener.ID, Filters: filters}},
+	}
+	for _, vip := range t.vips[1:] {
+		message.AdditionalAddresses = append(message.AdditionalAddresses, &listenerv3.AdditionalAddress{
+			Address: socketAddress(vip, listener.ProtocolPort),
+		})
+	}
+	if listener.TimeoutTCPInspect > 0 {
+		message.ListenerFiltersTimeout = milliseconds(listener.TimeoutTCPInspect)
+	}
+	return message
+}

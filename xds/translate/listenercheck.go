@@ -1,0 +1,133 @@
+package translate
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// checkListener reports everything about a listener that cannot be served.
+func (t *translation) checkListener(listener *model.Listener, ids map[string]bool, ports map[int]bool) {
+	refuse := func(field, reason string) {
+		owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
+		t.problem(&ValidationError{Owner: owner, Field: field, Reason: reason})
+	}
+	if err := checkID(listener.ID); err != nil {
+		refuse("listener_id", err.Error())
+	} else if ids[listener.ID] {
+		refuse("listener_id", "the load balancer has another listener with this id")
+	}
+	ids[listener.ID] = true
+	tcp := false
+	switch listener.Protocol {
+	case model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolTCP:
+		tcp = true
+	case model.ProtocolSCTP:
+		refuse("protocol", "SCTP is not supported, because Envoy does not speak it: use TCP, or the amphora provider")
+	default:
+		refuse("protocol", unsupported("the protocol", listener.Protocol)+": use HTTP, HTTPS or TCP")
+	}
+	if err := checkPort(listener.ProtocolPort); err != nil {
+		refuse("protocol_port", err.Error())
+	} else if tcp && ports[listener.ProtocolPort] {
+		refuse("protocol_port", "the load balancer has another listener on this port")
+	} else if tcp {
+		ports[listener.ProtocolPort] = true
+	}
+	if listener.ConnectionLimit < model.UnlimitedConnections || listener.ConnectionLimit > math.MaxInt32 {
+		refuse("connection_limit", fmt.Sprintf("%d is not a number of connections", listener.ConnectionLimit))
+	}
+	for _, timeout := range []struct {
+		field string
+		value int
+	}{
+		{"timeout_client_data", listener.TimeoutClientData},
+		{"timeout_member_connect", listener.TimeoutMemberConnect},
+		{"timeout_member_data", listener.TimeoutMemberData},
+		{"timeout_tcp_inspect", listener.TimeoutTCPInspect},
+	} {
+		if err := checkTimeout(timeout.value); err != nil {
+			refuse(timeout.field, err.Error())
+		}
+	}
+	if t.vips == nil {
+		refuse("loadbalancer_id", "the load balancer has no address to listen on, see its own error")
+	}
+	t.checkDefaultPool(listener, refuse)
+	checkInsertHeaders(listener, refuse)
+	checkClosed(listener, refuse)
+	if len(listener.L7Policies) > 0 {
+		refuse("l7policies", unsupported("a listener with L7 policies", ""))
+	}
+	for i := range listener.L7Policies {
+		policy := &listener.L7Policies[i]
+		t.problem(&ValidationError{
+			Owner: model.Ref{Kind: model.KindL7Policy, ID: policy.ID}, Field: "action",
+			Reason: unsupported("an L7 policy that does", policy.Action),
+		})
+	}
+}
+
+// checkDefaultPool holds a listener and its pool against Octavia's VALID_LISTENER_POOL_PROTOCOL_MAP.
+func (t *translation) checkDefaultPool(listener *model.Listener, refuse func(field, reason string)) {
+	if listener.DefaultPoolID == "" {
+		return
+	}
+	pool := t.lb.Pool(listener.DefaultPoolID)
+	if pool == nil {
+		refuse("default_pool_id", fmt.Sprintf("the load balancer has no pool %.64q", listener.DefaultPoolID))
+		return
+	}
+	takes := map[string][]string{
+		model.ProtocolHTTP:  {model.ProtocolHTTP},
+		model.ProtocolHTTPS: {model.ProtocolHTTPS, model.ProtocolTCP},
+		model.ProtocolTCP:   {model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolTCP},
+	}[listener.Protocol]
+	// A listener or pool of a protocol that is not supported has its own error already.
+	if t.pools[pool.ID] != nil && takes != nil && !slices.Contains(takes, pool.Protocol) {
+		refuse("default_pool_id", fmt.Sprintf("a listener of protocol %s cannot use a pool of protocol %s",
+			listener.Protocol, pool.Protocol))
+	}
+}
+
+// checkInsertHeaders refuses headers that would not be inserted.
+func checkInsertHeaders(listener *model.Listener, refuse func(field, reason string)) {
+	for _, name := range slices.Sorted(maps.Keys(listener.InsertHeaders)) {
+		switch value := listener.InsertHeaders[name]; {
+		case strings.EqualFold(value, "false"):
+		case !strings.EqualFold(value, "true"):
+			refuse("insert_headers", fmt.Sprintf("%.64q is %.32q: use true or false", name, value))
+		case listener.Protocol != model.ProtocolHTTP:
+			refuse("insert_headers", fmt.Sprintf("a listener of protocol %.32s has no headers to insert", listener.Protocol))
+		case name != headerForwardedFor && name != headerForwardedPort && name != headerForwardedProto:
+			refuse("insert_headers", unsupported("the header", name))
+		}
+	}
+}
+
+// checkClosed refuses what closes a listener to some of its clients and would leave it open if it were ignored.
+// The versions, ciphers and protocols of TLS mean nothing without it: Octavia fills in its defaults.
+func checkClosed(listener *model.Listener, refuse func(field, reason string)) {
+	if len(listener.AllowedCIDRs) > 0 {
+		refuse("allowed_cidrs", unsupported("a list of allowed CIDRs", ""))
+	}
+	for _, reference := range []struct {
+		field string
+		set   bool
+	}{
+		{"default_tls_container_ref", listener.DefaultTLSContainerRef != "" || listener.DefaultTLSContainer != nil},
+		{"sni_container_refs", len(listener.SNIContainerRefs)+len(listener.SNIContainers) > 0},
+		{"client_ca_tls_container_ref", listener.ClientCATLSContainerRef != ""},
+		{"client_crl_container_ref", listener.ClientCRLContainerRef != ""},
+		{"client_authentication", listener.ClientAuthentication != "" && listener.ClientAuthentication != "NONE"},
+		{"hsts_max_age", listener.HSTSMaxAge != nil},
+	} {
+		if reference.set {
+			refuse(reference.field, unsupported("TLS on the listener", ""))
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package translate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// The names of resources. Nothing else in the project may build or take apart such a name: Resources.Owners leads from a
+// resource to its Octavia object.
+//
+//	Listener, RouteConfiguration, stat_prefix, filter chain   <listener id>
+//	Cluster of a pool                                         <pool id>
+//	… for an HTTP listener with its own connect timeout       <pool id>:<listener id>   HAProxy's name for a backend
+//	… for a TCP or HTTPS listener                             tcp:<listener id>
+//	EDS service name                                          <cluster>@<hash of the cluster>
+//
+// No id may hold a colon or an at sign (see checkID), so that no two of them can meet. Envoy writes the colon as an
+// underscore in names of statistics.
+
+// poolClusterName names the cluster of a pool with Octavia's default connect timeout. It does not depend on listeners.
+func poolClusterName(pool *model.Pool) string { return pool.ID }
+
+// pairClusterName names the cluster of a pool as one listener uses it.
+func pairClusterName(pool *model.Pool, listener *model.Listener) string {
+	return pool.ID + ":" + listener.ID
+}
+
+// tcpClusterName names the cluster that follows the default pool of a listener without routes.
+func tcpClusterName(listener *model.Listener) string { return "tcp:" + listener.ID }
+
+// serviceHashBytes is enough to tell a cluster from its predecessor: nothing else is looked up by the hash.
+const serviceHashBytes = 4
+
+// serviceName returns the EDS service name of a cluster whose own service name is still empty. It changes whenever the
+// cluster does, because an Envoy that holds the endpoints already does not ask for them again: under its old name a
+// changed cluster would warm until the fetch timeout, 15 s, and under a new one it does so at once.
+func serviceName(cluster *clusterv3.Cluster) (string, error) {
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(cluster)
+	if err != nil {
+		return "", fmt.Errorf("marshal cluster %s: %w", cluster.GetName(), err)
+	}
+	sum := sha256.Sum256(data)
+	return cluster.GetName() + "@" + hex.EncodeToString(sum[:serviceHashBytes]), nil
+}
+
+// maxIDLength bounds what ends up in names of resources and statistics; Octavia's ids are 36 characters long.
+const maxIDLength = 64
+
+// checkID refuses ids that could forge another resource's name or split the name of a statistic.
+func checkID(id string) error {
+	if id == "" {
+		return errors.New("an id is needed")
+	}
+	if len(id) > maxIDLength {
+		return fmt.Errorf("an id has at most %d characters", maxIDLength)
+	}
+	for _, char := range []byte(id) {
+		switch {
+		case char >= 'a' && char <= 'z', char >= 'A' && char <= 'Z', char >= '0' && char <= '9', char == '-', char == '_':
+		default:
+			return errors.New("an id has only letters, digits, - and _")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package translate
+
+import (
+	"net/http"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// The headers that a listener can insert, in Octavia's spelling.
+const (
+	headerForwardedFor   = "X-Forwarded-For"
+	headerForwardedPort  = "X-Forwarded-Port"
+	headerForwardedProto = "X-Forwarded-Proto"
+)
+
+// connectRetries is HAProxy's `retries 3` with `option redispatch`, of Octavia's template.
+const connectRetries = 3
+
+// routeConfiguration sends all requests of an HTTP listener to a cluster, or answers 503 without one.
+//
+// The inserted headers are here and not in the listener, so that to change them drains nothing.
+func routeConfiguration(listener *model.Listener, cluster string) (*routev3.RouteConfiguration, error) {
+	route := &routev3.Route{Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}}
+	if cluster == "" {
+		// The page comes from the listener, see localReplies.
+		route.Action = &routev3.Route_DirectResponse{
+			DirectResponse: &routev3.DirectResponseAction{Status: http.StatusServiceUnavailable},
+		}
+	} else {
+		retry, err := retryPolicy(listener)
+		if err != nil {
+			return nil, err
+		}
+		route.Action = &routev3.Route_Route{Route: &routev3.RouteAction{
+			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
+			// timeout bounds the whole answer and would cut off downloads; HAProxy bounds silence only.
+			Timeout:     durationpb.New(0),
+			IdleTimeout: milliseconds(silence(listener)),
+			RetryPolicy: retry,
+		}}
+	}
+	add, remove := insertedHeaders(listener)
+	routes := &routev3.RouteConfiguration{
+		Name: listener.ID,
+		VirtualHosts: []*routev3.VirtualHost{{
+			Name: listener.ID, Domains: []string{"*"}, Routes: []*routev3.Route{route},
+		}},
+		RequestHeadersToAdd:    add,
+		RequestHeadersToRemove: remove,
+	}
+	return routes, routes.ValidateAll()
+}
+
+// retryPolicy tries other members when one cannot be connected to, and bounds a member's silence: from the end of the
+// request to the next byte of the answer, exactly HAProxy's `timeout server`. Its end is a 504 and never a retry.
+func retryPolicy(listener *model.Listener) (*routev3.RetryPolicy, error) {
+	previous, err := pack(&previoushostsv3.PreviousHostsPredicate{})
+	if err != nil {
+		return nil, err
+	}
+	return &routev3.RetryPolicy{
+		RetryOn:    "connect-failure",
+		NumRetries: wrapperspb.UInt32(connectRetries),
+		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
+			Name:       "envoy.retry_host_predicates.previous_hosts",
+			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: previous},
+		}},
+		HostSelectionRetryMaxAttempts: connectRetries,
+		PerTryIdleTimeout:             milliseconds(memberTimeout(listener)),
+	}, nil
+}
+
+// insertedHeaders returns the headers that a listener adds to requests and those that Envoy would add unasked.
+func insertedHeaders(listener *model.Listener) (add []*corev3.HeaderValueOption, remove []string) {
+	header := func(name, value string, action corev3.HeaderValueOption_HeaderAppendAction) {
+		add = append(add, &corev3.HeaderValueOption{
+			Header: &corev3.HeaderValue{Key: strings.ToLower(name), Value: value}, AppendAction: action,
+		})
+	}
+	remove = []string{"x-envoy-external-address"}
+	if inserts(listener, headerForwardedFor) {
+		// One header, joined by a comma, where HAProxy adds a second line: the same list to RFC 9110.
+		header(headerForwardedFor, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+			corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD)
+	}
+	if inserts(listener, headerForwardedPort) {
+		header(headerForwardedPort, "%DOWNSTREAM_LOCAL_PORT%", corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
+	}
+	if inserts(listener, headerForwardedProto) {
+		header(headerForwardedProto, "http", corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
+	} else {
+		remove = append(remove, strings.ToLower(headerForwardedProto))
+	}
+	return add, remove
+}
+
+func inserts(listener *model.Listener, name string) bool {
+	return strings.EqualFold(listener.InsertHeaders[name], "true")
+}

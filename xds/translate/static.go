@@ -1,0 +1,81 @@
+package translate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/proto"
+)
+
+// Static returns the same configuration as a bootstrap that needs no controller: routes are inside their listeners and
+// endpoints inside their clusters. `envoy --mode validate` then checks all of it, which it cannot do for what comes by
+// xDS, and a plain Envoy serves it. It copies what it changes and leaves res alone. Marshal it with protojson.
+func Static(res *Resources) (*bootstrapv3.Bootstrap, error) {
+	static := &bootstrapv3.Bootstrap_StaticResources{}
+	for _, name := range slices.Sorted(maps.Keys(res.Clusters)) {
+		cluster, err := staticCluster(res, res.Clusters[name])
+		if err != nil {
+			return nil, fmt.Errorf("cluster %s: %w", name, err)
+		}
+		static.Clusters = append(static.Clusters, cluster)
+	}
+	for _, name := range slices.Sorted(maps.Keys(res.Listeners)) {
+		listener, err := staticListener(res, res.Listeners[name])
+		if err != nil {
+			return nil, fmt.Errorf("listener %s: %w", name, err)
+		}
+		static.Listeners = append(static.Listeners, listener)
+	}
+	for _, name := range slices.Sorted(maps.Keys(res.Secrets)) {
+		static.Secrets = append(static.Secrets, res.Secrets[name])
+	}
+	return &bootstrapv3.Bootstrap{StaticResources: static}, nil
+}
+
+func staticCluster(res *Resources, dynamic *clusterv3.Cluster) (*clusterv3.Cluster, error) {
+	service := dynamic.GetEdsClusterConfig().GetServiceName()
+	endpoints := res.Endpoints[service]
+	if endpoints == nil {
+		return nil, fmt.Errorf("its endpoints %q are not there", service)
+	}
+	cluster := proto.CloneOf(dynamic)
+	cluster.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	cluster.EdsClusterConfig = nil
+	cluster.LoadAssignment = &endpointv3.ClusterLoadAssignment{
+		ClusterName: cluster.GetName(), Endpoints: endpoints.GetEndpoints(), Policy: endpoints.GetPolicy(),
+	}
+	return cluster, nil
+}
+
+func staticListener(res *Resources, dynamic *listenerv3.Listener) (*listenerv3.Listener, error) {
+	listener := proto.CloneOf(dynamic)
+	for _, chain := range listener.GetFilterChains() {
+		for _, filter := range chain.GetFilters() {
+			manager := &hcmv3.HttpConnectionManager{}
+			if !filter.GetTypedConfig().MessageIs(manager) {
+				continue
+			}
+			if err := filter.GetTypedConfig().UnmarshalTo(manager); err != nil {
+				return nil, err
+			}
+			name := manager.GetRds().GetRouteConfigName()
+			routes := res.Routes[name]
+			if routes == nil {
+				return nil, fmt.Errorf("its route configuration %q is not there", name)
+			}
+			manager.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes}
+			packed, err := pack(manager)
+			if err != nil {
+				return nil, err
+			}
+			filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed}
+		}
+	}
+	return listener, nil
+}

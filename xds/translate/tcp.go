@@ -1,0 +1,51 @@
+package translate
+
+import (
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	connectionlimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/connection_limit/v3"
+	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// tcpFilters are the network filters of a TCP listener, and of an HTTPS one: it passes TLS through unread.
+func tcpFilters(listener *model.Listener, cluster string) ([]*listenerv3.Filter, error) {
+	proxy, err := pack(&tcpproxyv3.TcpProxy{
+		StatPrefix:       listener.ID,
+		ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: cluster},
+		// Envoy's downstream_idle_timeout has no effect in 1.40.
+		IdleTimeout:        milliseconds(silence(listener)),
+		MaxConnectAttempts: wrapperspb.UInt32(1 + connectRetries),
+	})
+	if err != nil {
+		return nil, err
+	}
+	filters, err := connectionLimit(listener)
+	if err != nil {
+		return nil, err
+	}
+	return append(filters, &listenerv3.Filter{
+		Name:       "envoy.filters.network.tcp_proxy",
+		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: proxy},
+	}), nil
+}
+
+// connectionLimit closes the connections above a listener's limit at once, where HAProxy lets them wait. Octavia's 0 and
+// -1 are no limit, and no filter.
+func connectionLimit(listener *model.Listener) ([]*listenerv3.Filter, error) {
+	if listener.ConnectionLimit <= 0 {
+		return nil, nil
+	}
+	limit, err := pack(&connectionlimitv3.ConnectionLimit{
+		StatPrefix:     listener.ID,
+		MaxConnections: wrapperspb.UInt64(uint64(listener.ConnectionLimit)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []*listenerv3.Filter{{
+		Name:       "envoy.filters.network.connection_limit",
+		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: limit},
+	}}, nil
+}
