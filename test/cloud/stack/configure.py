@@ -54,7 +54,9 @@ def controller(instance, envoy):
 
 def environment(instance, venv, envoy, cloud, lab):
     """Writes and returns <state>/env: KEY=VALUE lines with all that a program needs to find its way here."""
+    path = instance.state / "env"
     values = {
+        "OE_ENV": path,
         "OE_INSTANCE": instance.name,
         "OE_STATE": instance.state,
         "OE_RUN": instance.run,
@@ -92,7 +94,7 @@ def environment(instance, venv, envoy, cloud, lab):
         "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default",
     }
     values = {key: str(value) for key, value in values.items()}
-    _write(instance.state / "env", "".join(f"{key}={value}\n" for key, value in values.items()))
+    _write(path, "".join(f"{key}={value}\n" for key, value in values.items()))
     return values
 
 

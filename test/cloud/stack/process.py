@@ -59,9 +59,13 @@ class Process:
 
     def kill(self, group=True):
         """SIGKILL, at once; without group only to the process itself, so that its children stay."""
-        pid = self._running()
-        signal_group(pid, signal.SIGKILL) if group else os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not self.pid(), 5, lambda: f"{self.name} (pid {pid}) survives SIGKILL")
+        pid = self.pid()
+        if pid:
+            if group:
+                signal_group(pid, signal.SIGKILL)
+            else:
+                os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not self.pid(), 5, lambda: f"{self.name} (pid {pid}) survives SIGKILL")
         self._forget()
 
     def pause(self):

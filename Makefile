@@ -1,0 +1,58 @@
+# The two commands to begin with are `make demo` and `make test`; `make` alone lists all. What a target does in more than a
+# line lives in a script: test/cloud/cloud, test/demo/demo, .ci/test.sh.
+.DEFAULT_GOAL := help
+.PHONY: help demo down test unit integration e2e shim lint fmt golden build envoy clean
+
+CLOUD := test/cloud/cloud
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/octavia-envoy
+# Built from source once, with the Go at hand: a linter must not be older than the language it reads.
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(CACHE)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## OpenStack on this machine, a load balancer in three commands, its members answering through Envoy
+	@test/demo/demo
+
+down: ## take away what demo and tests have started and made
+	@$(CLOUD) down --instance demo
+	@$(CLOUD) down --instance test
+
+test: ## every ring of tests: unit, integration, provider shim, end to end
+	@.ci/test.sh
+
+unit: envoy ## Go tests of the packages themselves, with the race detector
+	go test -race $$(go list ./... | grep -v /test/)
+
+integration: envoy ## Go tests across packages against a real Envoy
+	go test -race $$(go list ./test/... | grep -v /test/e2e)
+
+shim: ## tests of the Python provider that octavia-api loads
+	cd driver/octavia && "$$(../../$(CLOUD) venv)"/bin/python -m pytest
+
+e2e: ## tests against a real OpenStack; OE_TESTS=pattern runs some
+	@$(CLOUD) run --instance test -- go test -count=1 -timeout 15m -run '$(OE_TESTS)' ./test/e2e/...
+
+lint: $(GOLANGCI) ## golangci-lint, and shellcheck where it is installed
+	$(GOLANGCI) run ./...
+	@! command -v shellcheck >/dev/null || shellcheck .ci/run .ci/test.sh
+
+fmt: $(GOLANGCI) ## format the Go code
+	$(GOLANGCI) fmt ./...
+
+golden: ## rewrite the golden files of the translator; look at the difference before you commit
+	go test ./xds/translate/... -update
+	git status --short -- '*/testdata'
+
+build: ## the two programs, into build/
+	CGO_ENABLED=0 go build -trimpath -o build/ ./driver/cmd/octavia-envoy ./amphora-image/cmd/amphora-agent
+
+envoy: ## the Envoy binary that tests and demo run, into the cache
+	@$(CLOUD) prepare
+
+clean: ## remove build/
+	rm -rf build
+
+$(GOLANGCI):
+	GOBIN=$(dir $@) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
