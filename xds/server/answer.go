@@ -1,0 +1,101 @@
+package server
+
+import (
+	"maps"
+	"slices"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+)
+
+// answer tells a watch what its Envoy lacks, and says whether there was anything. With hints only those names are looked
+// at: an open watch is up to date but for them. node.mu is held.
+//
+// The channel never blocks: it holds two messages a type, and a type has one on its way at most.
+func (st *stream) answer(typeURL string, w *watch, hints []string) bool {
+	d, h := st.node.desired[typeURL], st.types[typeURL]
+	if d == nil || h == nil {
+		return false
+	}
+	resp := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: typeURL}
+	if name, ok := d.nextAlone(h); ok {
+		delete(h.alone, name)
+		resp.Resources = []*discoveryv3.Resource{d.wire(name)}
+	} else {
+		for _, name := range d.lacking(h, hints) {
+			resp.Resources = append(resp.Resources, d.wire(name))
+		}
+		resp.RemovedResources = d.toRemove(h)
+	}
+	first := h.wildcard && !h.greeted
+	if len(resp.Resources) == 0 && len(resp.RemovedResources) == 0 && !first {
+		return false
+	}
+	h.greeted = true
+	for _, res := range resp.GetResources() {
+		h.told[res.GetName()] = res.GetVersion()
+	}
+	for _, name := range resp.GetRemovedResources() {
+		delete(h.told, name)
+	}
+	// The version map is go-control-plane's memory of what was told; ours is in held. It must not be nil.
+	w.answers <- &cache.DeltaPassthroughResponse{
+		DeltaRequest: w.request, DeltaDiscoveryResponse: resp, NextVersionMap: map[string]string{},
+	}
+	return true
+}
+
+// nextAlone picks a resource that is to be sent in a message of its own.
+func (d *desired) nextAlone(h *held) (string, bool) {
+	for _, name := range slices.Sorted(maps.Keys(h.alone)) {
+		if e := d.resources[name]; e != nil && h.wants(name) && h.told[name] != e.Version {
+			return name, true
+		}
+		delete(h.alone, name)
+	}
+	return "", false
+}
+
+// lacking lists, in order, the resources that Envoy wants and was not told in their present version.
+func (d *desired) lacking(h *held, hints []string) []string {
+	var names []string
+	consider := func(name string) {
+		if e := d.resources[name]; e != nil && h.wants(name) && h.told[name] != e.Version {
+			names = append(names, name)
+		}
+	}
+	switch {
+	case hints != nil:
+		for _, name := range hints {
+			consider(name)
+		}
+	case h.wildcard:
+		for name := range d.resources {
+			consider(name)
+		}
+	default:
+		for name := range h.subscribed {
+			consider(name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// toRemove lists, in order, what Envoy holds, shall hold no longer, and has not been told to drop.
+func (d *desired) toRemove(h *held) []string {
+	var names []string
+	for name := range d.tombstones {
+		_, holds := h.acked[name]
+		if _, told := h.told[name]; holds && told {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (d *desired) wire(name string) *discoveryv3.Resource {
+	e := d.resources[name]
+	return &discoveryv3.Resource{Name: name, Version: e.Version, Resource: e.body}
+}
