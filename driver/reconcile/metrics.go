@@ -1,0 +1,43 @@
+package reconcile
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	seconds *prometheus.HistogramVec
+	working prometheus.Gauge
+	panics  prometheus.Counter
+}
+
+func newMetrics(registry prometheus.Registerer) metrics {
+	m := metrics{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "octavia_envoy_reconcile_attempt_seconds",
+			Help:    "Time of an attempt to bring a load balancer to what Octavia wants, by its outcome.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 2, 13),
+		}, []string{"outcome"}),
+		working: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "octavia_envoy_reconcile_load_balancers",
+			Help: "Load balancers that are being worked on.",
+		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "octavia_envoy_reconcile_panics_total",
+			Help: "Panics that were caught while reconciling a load balancer; each is a bug.",
+		}),
+	}
+	if registry != nil {
+		registry.MustRegister(m.seconds, m.working, m.panics)
+	}
+	return m
+}
+
+func (m metrics) observe(took time.Duration, err error) {
+	outcome := "ok"
+	if err != nil {
+		outcome = "error"
+	}
+	m.seconds.WithLabelValues(outcome).Observe(took.Seconds())
+}

@@ -1,0 +1,237 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/driver/status"
+	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/xds/publish"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
+)
+
+// Store is what the loop needs of package store.
+type Store interface {
+	LoadBalancersWithWork(ctx context.Context) ([]string, error)
+	LoadBalancers(ctx context.Context) ([]store.LoadBalancer, error)
+	LoadBalancer(ctx context.Context, id string) (*store.LoadBalancer, error)
+	Intents(ctx context.Context, loadBalancerID string) ([]model.Intent, error)
+	SaveTree(ctx context.Context, tree *model.LoadBalancer) (int64, error)
+	Finish(ctx context.Context, finish store.Finish) error
+	Amphorae(ctx context.Context, loadBalancerID string) ([]model.Amphora, error)
+	DeleteVIPPort(ctx context.Context, loadBalancerID string) error
+	AcquireLease(ctx context.Context, loadBalancerID, owner string, ttl time.Duration) (bool, error)
+	ReleaseLease(ctx context.Context, loadBalancerID, owner string) error
+}
+
+// Octavia is the driver-agent: the commit barrier and the truth.
+type Octavia interface {
+	// Barrier returns when the provider call's transaction in Octavia's database has ended.
+	Barrier(ctx context.Context, loadBalancerID string, current model.OperatingStatus) error
+	// LoadBalancer reads a load balancer's tree; status.ErrGone when it does not exist or is deleted.
+	LoadBalancer(ctx context.Context, id string) (*model.LoadBalancer, error)
+}
+
+// Amphorae gives load balancers something to run on.
+type Amphorae interface {
+	// Ensure returns the load balancer's amphorae, ready; it builds those that are missing.
+	Ensure(ctx context.Context, tree *model.LoadBalancer) ([]model.Amphora, error)
+	// Delete leaves nothing of the load balancer's amphorae; it may be repeated.
+	Delete(ctx context.Context, loadBalancerID string) error
+}
+
+// Publisher brings resources to an amphora.
+type Publisher interface {
+	Publish(ctx context.Context, node string, want *translate.Resources) (publish.Result, error)
+	// Restore says what an amphora already has, before it connects.
+	Restore(node string, resources *translate.Resources) error
+	// Remove drops all that is known of an amphora.
+	Remove(node string)
+}
+
+// VIPs frees the VIP port of a load balancer whose creation Octavia rolled back.
+type VIPs interface {
+	DeallocateVIP(ctx context.Context, loadBalancerID string) error
+}
+
+// Options are the parts and bounds of a Reconciler.
+type Options struct {
+	Store     Store
+	Octavia   Octavia
+	Amphorae  Amphorae
+	Publisher Publisher
+	// VIPs may be nil: then Octavia makes and frees VIP ports itself.
+	VIPs VIPs
+	// Report is called when a status waits in the outbox.
+	Report func()
+	// Owner names this replica in leases.
+	Owner string
+	// Deadline is how long the first failure of a change may lie back until it is reported as ERROR.
+	Deadline time.Duration
+	// RetryInterval is how long a load balancer in ERROR waits for its next attempt.
+	RetryInterval time.Duration
+	// Parallel is how many load balancers are worked on at once.
+	Parallel int
+	// Mutate may spoil resources before they are published; for tests of failures, nil otherwise.
+	Mutate   func(*model.LoadBalancer, *translate.Resources)
+	Registry prometheus.Registerer
+	Logger   *slog.Logger
+	Now      func() time.Time
+}
+
+// attemptTimeout bounds one attempt. leaseTTL is longer, so that no second replica starts while the first still works.
+const (
+	attemptTimeout = 60 * time.Second
+	leaseTTL       = 90 * time.Second
+	pollInterval   = time.Second
+)
+
+// Reconciler is the loop.
+type Reconciler struct {
+	Options
+	wake    chan struct{}
+	slots   chan struct{}
+	metrics metrics
+
+	mu sync.Mutex
+	// working holds the load balancers that a goroutine works on.
+	working map[string]bool
+}
+
+// New makes a loop; nothing runs before Run.
+func New(options Options) *Reconciler {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	return &Reconciler{
+		Options: options,
+		wake:    make(chan struct{}, 1),
+		slots:   make(chan struct{}, options.Parallel),
+		metrics: newMetrics(options.Registry),
+		working: map[string]bool{},
+	}
+}
+
+// Wake makes the loop look for work now.
+func (r *Reconciler) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends, then waits for what is under way to notice.
+func (r *Reconciler) Run(ctx context.Context) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	for {
+		due, err := r.Store.LoadBalancersWithWork(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.Logger.Error("look for work", "error", err)
+		}
+		for _, id := range due {
+			if !r.start(id) {
+				continue
+			}
+			workers.Go(func() {
+				defer r.done(id)
+				r.work(ctx, id)
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.wake:
+		case <-ticker.C:
+		}
+	}
+}
+
+// start claims a load balancer for a goroutine of this process.
+func (r *Reconciler) start(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.working[id] {
+		return false
+	}
+	r.working[id] = true
+	r.metrics.working.Set(float64(len(r.working)))
+	return true
+}
+
+// done gives it back and looks again at once: an intent may have come in after the last look.
+func (r *Reconciler) done(id string) {
+	r.mu.Lock()
+	delete(r.working, id)
+	r.metrics.working.Set(float64(len(r.working)))
+	r.mu.Unlock()
+	r.Wake()
+}
+
+// errBusy is another replica at work on the same load balancer.
+var errBusy = errors.New("another controller works on this load balancer")
+
+// work attempts until an attempt ends well or the deadline has passed and the failure is reported.
+func (r *Reconciler) work(ctx context.Context, id string) {
+	log := r.Logger.With("lb", id)
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 200*time.Millisecond, 5*time.Second
+	started := r.Now()
+	for ctx.Err() == nil {
+		err := r.attemptInSlot(ctx, id, log)
+		switch {
+		case err == nil, errors.Is(err, errBusy), ctx.Err() != nil:
+			return
+		case errors.Is(err, status.ErrUnreachable):
+			// Without the driver-agent nothing could be reported either: the intents wait for it, however long.
+			log.Warn("the driver-agent is unreachable: waiting", "error", err)
+		case r.Now().Sub(started) > r.Deadline:
+			if failed := r.giveUp(ctx, id, err, log); failed == nil {
+				return
+			}
+		default:
+			log.Warn("attempt failed: trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+}
+
+// attemptInSlot runs one attempt when its turn has come and no other replica is at it.
+func (r *Reconciler) attemptInSlot(ctx context.Context, id string, log *slog.Logger) (err error) {
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	acquired, err := r.Store.AcquireLease(ctx, id, r.Owner, leaseTTL)
+	if err != nil {
+		return err
+	}
+	if !acquired {
+		return errBusy
+	}
+	defer func() {
+		// The lease also expires: a release that fails costs time, nothing else.
+		if released := r.Store.ReleaseLease(context.WithoutCancel(ctx), id, r.Owner); released != nil {
+			log.Warn("release the lease", "error", released)
+		}
+	}()
+	bounded, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	begin := r.Now()
+	defer func() { r.metrics.observe(r.Now().Sub(begin), err) }()
+	return r.guarded(bounded, id, log)
+}

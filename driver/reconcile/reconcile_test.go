@@ -1,0 +1,362 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/driver/status"
+	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/xds/publish"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
+)
+
+// world is everything around the loop: a real store, and an Octavia, amphorae and Envoy whose answers a test decides.
+type world struct {
+	mu        sync.Mutex
+	store     *store.Store
+	tree      *model.LoadBalancer
+	barrier   error
+	ensure    error
+	reject    map[translate.Key]string
+	published []*translate.Resources
+	restored  []string
+	removed   []string
+	deleted   []string
+	freed     []string
+	panics    bool
+}
+
+func (w *world) Barrier(context.Context, string, model.OperatingStatus) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.barrier
+}
+
+func (w *world) LoadBalancer(context.Context, string) (*model.LoadBalancer, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.panics {
+		panic("a bug")
+	}
+	if w.tree == nil {
+		return nil, status.ErrGone
+	}
+	return w.tree, nil
+}
+
+func (w *world) Ensure(ctx context.Context, tree *model.LoadBalancer) ([]model.Amphora, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ensure != nil {
+		return nil, w.ensure
+	}
+	amphora := model.Amphora{
+		ID: tree.ID, LoadBalancerID: tree.ID, Status: model.AmphoraAllocated, Role: "STANDALONE", Compute: "local",
+	}
+	return []model.Amphora{amphora}, w.store.PutAmphora(ctx, amphora)
+}
+
+func (w *world) Delete(_ context.Context, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deleted = append(w.deleted, id)
+	return nil
+}
+
+func (w *world) Publish(_ context.Context, _ string, want *translate.Resources) (publish.Result, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.published = append(w.published, want)
+	return publish.Result{Rejected: w.reject}, nil
+}
+
+func (w *world) Restore(node string, _ *translate.Resources) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.restored = append(w.restored, node)
+	return nil
+}
+
+func (w *world) Remove(node string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.removed = append(w.removed, node)
+}
+
+func (w *world) DeallocateVIP(_ context.Context, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.freed = append(w.freed, id)
+	return nil
+}
+
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// start runs a loop over a fresh store until the test ends.
+func start(t *testing.T, change func(*Options)) *world {
+	t.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	database, err := store.Open(t.Context(), store.Options{
+		DSN: "sqlite:" + filepath.Join(t.TempDir(), "store.db"), Logger: logger, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := database.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{store: database}
+	options := Options{
+		Store: database, Octavia: w, Amphorae: w, Publisher: w, VIPs: w, Report: func() {}, Owner: "test",
+		Deadline: time.Minute, RetryInterval: 50 * time.Millisecond, Parallel: 4, Logger: logger,
+	}
+	if change != nil {
+		change(&options)
+	}
+	loop := New(options)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = loop.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		if err := database.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func (w *world) intend(t *testing.T, op model.Op, ref model.Ref) {
+	t.Helper()
+	_, err := w.store.AddIntent(t.Context(), model.Intent{
+		LoadBalancerID: lbID, Op: op, Object: ref, RequestID: "req-1", Cascade: true,
+	}, store.Audit{Action: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// next waits for the next message to Octavia and takes it from the outbox.
+func (w *world) next(t *testing.T) model.StatusUpdate {
+	t.Helper()
+	var update model.StatusUpdate
+	eventually(t, "a status for Octavia", func() bool {
+		messages, err := w.store.Outbox(t.Context(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(messages) == 0 {
+			return false
+		}
+		update = messages[0].Status
+		if err := w.store.OutboxSent(t.Context(), messages[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	})
+	return update
+}
+
+func eventually(t *testing.T, what string, check func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !check(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+var ( //nolint:gochecknoglobals // constants
+	lbID       = uuid.MustParse("11111111-1111-4111-8111-111111111111").String()
+	listenerID = uuid.MustParse("22222222-2222-4222-8222-222222222222").String()
+	poolID     = uuid.MustParse("33333333-3333-4333-8333-333333333333").String()
+	lbRef      = model.Ref{Kind: model.KindLoadBalancer, ID: lbID}
+)
+
+func tree() *model.LoadBalancer {
+	return &model.LoadBalancer{
+		ID: lbID, Name: "lb", AdminStateUp: true, VIPAddress: "203.0.113.5",
+		Listeners: []model.Listener{{
+			ID: listenerID, LoadBalancerID: lbID, AdminStateUp: true, Protocol: model.ProtocolHTTP, ProtocolPort: 80,
+			ConnectionLimit: model.UnlimitedConnections, DefaultPoolID: poolID, TimeoutClientData: 50000,
+			TimeoutMemberConnect: 5000, TimeoutMemberData: 50000,
+		}},
+		Pools: []model.Pool{{
+			ID: poolID, LoadBalancerID: lbID, AdminStateUp: true, Protocol: model.ProtocolHTTP,
+			LBAlgorithm: model.AlgorithmRoundRobin,
+		}},
+	}
+}
+
+func provisioning(records []model.ObjectStatus) model.ProvisioningStatus {
+	if len(records) != 1 {
+		return ""
+	}
+	return records[0].ProvisioningStatus
+}
+
+func TestCreatedLoadBalancerBecomesActive(t *testing.T) {
+	w := start(t, nil)
+	w.set(func() { w.tree = tree() })
+	w.intend(t, model.OpCreate, lbRef)
+	update := w.next(t)
+	for what, records := range map[string][]model.ObjectStatus{
+		"load balancer": update.LoadBalancers, "listener": update.Listeners, "pool": update.Pools,
+	} {
+		if provisioning(records) != model.ProvisioningActive {
+			t.Errorf("the %s is reported as %v", what, records)
+		}
+	}
+	if intents, err := w.store.Intents(t.Context(), lbID); err != nil || len(intents) != 0 {
+		t.Errorf("intents left: %v, error %v", intents, err)
+	}
+	known, err := w.store.LoadBalancer(t.Context(), lbID)
+	if err != nil || known.Tree.Listener(listenerID) == nil || known.ProvisioningStatus != model.ProvisioningActive {
+		t.Errorf("stored: %+v, error %v", known, err)
+	}
+}
+
+func TestDeletionTakesTheAmphoraeAlong(t *testing.T) {
+	w := start(t, nil)
+	w.set(func() { w.tree = tree() })
+	w.intend(t, model.OpCreate, lbRef)
+	w.next(t)
+	w.intend(t, model.OpDelete, lbRef)
+	update := w.next(t)
+	if provisioning(update.LoadBalancers) != model.ProvisioningDeleted || provisioning(update.Listeners) != model.ProvisioningDeleted {
+		t.Errorf("reported: %+v", update)
+	}
+	w.set(func() {
+		if !slices.Contains(w.deleted, lbID) || !slices.Contains(w.removed, lbID) {
+			t.Errorf("amphorae deleted %v, forgotten by the publisher %v", w.deleted, w.removed)
+		}
+	})
+	if _, err := w.store.LoadBalancer(t.Context(), lbID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the store still has it: %v", err)
+	}
+}
+
+func TestRolledBackCreationLeavesNothing(t *testing.T) {
+	w := start(t, nil) // Octavia answers that it does not exist
+	w.intend(t, model.OpCreate, lbRef)
+	eventually(t, "end of the load balancer in the store", func() bool {
+		_, err := w.store.LoadBalancer(t.Context(), lbID)
+		return errors.Is(err, store.ErrNotFound)
+	})
+	w.set(func() {
+		if !slices.Contains(w.freed, lbID) {
+			t.Error("its VIP port is left")
+		}
+		if len(w.published) != 0 {
+			t.Error("it was published")
+		}
+	})
+}
+
+func TestUnreachableDriverAgentIsWaitedFor(t *testing.T) {
+	w := start(t, func(o *Options) { o.Deadline = time.Millisecond })
+	w.set(func() { w.tree, w.barrier = tree(), status.ErrUnreachable })
+	w.intend(t, model.OpCreate, lbRef)
+	time.Sleep(600 * time.Millisecond) // several attempts, well past the deadline
+	if messages, err := w.store.Outbox(t.Context(), time.Now()); err != nil || len(messages) != 0 {
+		t.Fatalf("reported without Octavia: %v, error %v", messages, err)
+	}
+	w.set(func() { w.barrier = nil })
+	if update := w.next(t); provisioning(update.LoadBalancers) != model.ProvisioningActive {
+		t.Errorf("reported: %+v", update)
+	}
+}
+
+func TestFailurePastTheDeadlineIsErrorAndHeals(t *testing.T) {
+	w := start(t, func(o *Options) { o.Deadline = time.Millisecond })
+	w.set(func() { w.tree, w.ensure = tree(), errors.New("no agent connected") })
+	w.intend(t, model.OpCreate, lbRef)
+	if update := w.next(t); provisioning(update.LoadBalancers) != model.ProvisioningError {
+		t.Fatalf("reported: %+v", update)
+	}
+	known, err := w.store.LoadBalancer(t.Context(), lbID)
+	if err != nil || !strings.Contains(known.LastError, "no agent connected") {
+		t.Errorf("the reason is lost: %+v, error %v", known, err)
+	}
+	w.set(func() { w.ensure = nil })
+	update := w.next(t)
+	if provisioning(update.LoadBalancers) != model.ProvisioningActive || provisioning(update.Listeners) != model.ProvisioningActive {
+		t.Errorf("after the cause is gone, reported: %+v", update)
+	}
+}
+
+func TestRefusedResourceIsTheObjectsErrorAlone(t *testing.T) {
+	w := start(t, nil)
+	key := translate.Key{TypeURL: translate.TypeURLs()[3], Name: listenerID}
+	w.set(func() { w.tree, w.reject = tree(), map[translate.Key]string{key: "duplicate address"} })
+	w.intend(t, model.OpCreate, lbRef)
+	update := w.next(t)
+	if provisioning(update.Listeners) != model.ProvisioningError {
+		t.Errorf("the listener is reported as %v", update.Listeners)
+	}
+	if provisioning(update.LoadBalancers) != model.ProvisioningActive || provisioning(update.Pools) != model.ProvisioningActive {
+		t.Errorf("its neighbours are reported as %v and %v", update.LoadBalancers, update.Pools)
+	}
+	known, err := w.store.LoadBalancer(t.Context(), lbID)
+	if err != nil || !strings.Contains(known.LastError, "duplicate address") {
+		t.Errorf("Envoy's sentence is lost: %+v, error %v", known, err)
+	}
+}
+
+func TestPanicIsAFailedAttempt(t *testing.T) {
+	w := start(t, nil)
+	w.set(func() { w.tree, w.panics = tree(), true })
+	w.intend(t, model.OpCreate, lbRef)
+	time.Sleep(100 * time.Millisecond) // at least one attempt
+	w.set(func() { w.panics = false })
+	if update := w.next(t); provisioning(update.LoadBalancers) != model.ProvisioningActive {
+		t.Errorf("reported: %+v", update)
+	}
+}
+
+func TestFailoverRebuildsTheAmphorae(t *testing.T) {
+	w := start(t, nil)
+	w.set(func() { w.tree = tree() })
+	w.intend(t, model.OpCreate, lbRef)
+	w.next(t)
+	w.intend(t, model.OpFailover, lbRef)
+	if update := w.next(t); provisioning(update.LoadBalancers) != model.ProvisioningActive {
+		t.Errorf("reported: %+v", update)
+	}
+	w.set(func() {
+		if !slices.Contains(w.deleted, lbID) {
+			t.Error("the old amphora is left")
+		}
+	})
+}
+
+func TestRestoreComesFromTheStore(t *testing.T) {
+	w := start(t, nil)
+	w.set(func() { w.tree = tree() })
+	w.intend(t, model.OpCreate, lbRef)
+	w.next(t)
+	next := New(Options{Store: w.store, Publisher: w, Parallel: 1, Logger: slog.New(slog.DiscardHandler)})
+	if err := next.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.set(func() {
+		if !slices.Equal(w.restored, []string{lbID}) {
+			t.Errorf("restored amphorae: %v", w.restored)
+		}
+	})
+}
