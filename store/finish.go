@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// Finish is the outcome of an attempt to bring a load balancer to what Octavia says.
+type Finish struct {
+	LoadBalancerID string
+	// IntentIDs are the intents that are done with, for good or ill. Others stay: they came meanwhile.
+	IntentIDs []int64
+	// Status goes to Octavia by the outbox, unless it is empty.
+	Status model.StatusUpdate
+	// ProvisioningStatus and OperatingStatus are what the load balancer is now; "" leaves what was.
+	ProvisioningStatus model.ProvisioningStatus
+	OperatingStatus    model.OperatingStatus
+	// LastError replaces what was, "" too.
+	LastError string
+	// RetryAt replaces what was, nil too.
+	RetryAt *time.Time
+	// Deleted takes the row, tree, index and amphorae away. Outbox and audit trail stay, and so does the VIP port's row,
+	// for a row is all that is known of a port that may still exist: see DeleteVIPPort.
+	Deleted bool
+}
+
+// Finish commits the outcome in one transaction: whoever crashes, either the intents are still there or the status is on
+// its way.
+func (s *Store) Finish(ctx context.Context, f Finish) error {
+	if f.LoadBalancerID == "" {
+		return errors.New("store: finish: it names no load balancer")
+	}
+	what := "finish load balancer " + f.LoadBalancerID
+	status, err := json.Marshal(f.Status)
+	if err != nil {
+		return fmt.Errorf("store: %s: %w", what, err)
+	}
+	return s.write(ctx, what, func(tx *gorm.DB) error {
+		// The lock orders this with AddIntent: its intents are either before the message or, marked, after it.
+		_, err := lockLoadBalancer(tx, f.LoadBalancerID, "id")
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		for ids := range slices.Chunk(f.IntentIDs, batch) {
+			err := tx.Where("loadbalancer_id = ? AND id IN ?", f.LoadBalancerID, ids).Delete(&intentRow{}).Error
+			if err != nil {
+				return err
+			}
+		}
+		if !f.Status.Empty() {
+			row := outboxRow{LoadBalancerID: f.LoadBalancerID, Status: string(status), CreatedAt: newStamp(s.time())}
+			if err := tx.Create(&row).Error; err != nil {
+				return err
+			}
+		}
+		if f.Deleted {
+			return s.deleteLoadBalancer(tx, f)
+		}
+		return s.updateLoadBalancer(tx, f, map[string]any{})
+	})
+}
+
+func (s *Store) updateLoadBalancer(tx *gorm.DB, f Finish, columns map[string]any) error {
+	columns["last_error"] = long(f.LastError)
+	columns["retry_at"] = newStampPtr(f.RetryAt)
+	columns["updated_at"] = newStamp(s.time())
+	if f.ProvisioningStatus != "" {
+		columns["provisioning_status"] = string(f.ProvisioningStatus)
+	}
+	if f.OperatingStatus != "" {
+		columns["operating_status"] = string(f.OperatingStatus)
+	}
+	return tx.Model(&loadBalancerRow{}).Where("id = ?", f.LoadBalancerID).Updates(columns).Error
+}
+
+func (s *Store) deleteLoadBalancer(tx *gorm.DB, f Finish) error {
+	for _, row := range []any{&objectRow{}, &amphoraRow{}} {
+		if err := tx.Where("loadbalancer_id = ?", f.LoadBalancerID).Delete(row).Error; err != nil {
+			return err
+		}
+	}
+	var intents int64
+	err := tx.Model(&intentRow{}).Where("loadbalancer_id = ?", f.LoadBalancerID).Count(&intents).Error
+	if err != nil {
+		return err
+	}
+	if intents > 0 {
+		// Accepted is accepted: the row stays, empty, until somebody has finished those too.
+		return s.updateLoadBalancer(tx, f, map[string]any{"tree": nil})
+	}
+	return tx.Where("id = ?", f.LoadBalancerID).Delete(&loadBalancerRow{}).Error
+}

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// AddIntent commits an accepted provider call and its audit entry, and returns the intent's id: higher than all before
+// it, never used again. The load balancer's row is made if there is none. After a nil error no crash loses the intent.
+//
+// What the intent and the audit entry leave out is filled in: times, and the entry's load balancer, object, action and
+// request from the intent.
+func (s *Store) AddIntent(ctx context.Context, intent model.Intent, audit Audit) (int64, error) {
+	if intent.LoadBalancerID == "" {
+		return 0, errors.New("store: add intent: it names no load balancer")
+	}
+	if intent.CreatedAt.IsZero() {
+		intent.CreatedAt = s.time()
+	}
+	intent.ID = 0
+	created := newStamp(intent.CreatedAt)
+	intent.CreatedAt = created.Time
+	body, err := json.Marshal(intent)
+	if err != nil {
+		return 0, fmt.Errorf("store: add intent: %w", err)
+	}
+	fillAudit(&audit, intent)
+	var id int64
+	err = s.write(ctx, "add intent for load balancer "+intent.LoadBalancerID, func(tx *gorm.DB) error {
+		// First of all, for it locks the load balancer's row: ids of one load balancer are given in the order of commits.
+		if err := s.upsertLoadBalancer(tx, intent.LoadBalancerID); err != nil {
+			return err
+		}
+		row := intentRow{LoadBalancerID: intent.LoadBalancerID, Intent: string(body), CreatedAt: created}
+		if err := tx.Create(&row).Error; err != nil {
+			return err
+		}
+		id = row.ID
+		err := tx.Model(&outboxRow{}).
+			Where("loadbalancer_id = ? AND newer_intent = ?", intent.LoadBalancerID, false).
+			Update("newer_intent", true).Error
+		if err != nil {
+			return err
+		}
+		return s.insertAudit(tx, audit)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return id, nil
+}
+
+// upsertLoadBalancer makes the row if there is none, and locks it in any case: the update is what holds the lock, and
+// what makes a Galera node notice a change of the same row on another.
+func (s *Store) upsertLoadBalancer(tx *gorm.DB, id string) error {
+	now := newStamp(s.time())
+	return tx.Clauses(clause.OnConflict{
+		Columns:   []clause.Column{{Name: "id"}},
+		DoUpdates: clause.AssignmentColumns([]string{"updated_at"}),
+	}).Create(&loadBalancerRow{ID: id, CreatedAt: now, UpdatedAt: now}).Error
+}
+
+// Intents returns the unfinished intents of a load balancer, oldest first; none is no error.
+func (s *Store) Intents(ctx context.Context, lbID string) ([]model.Intent, error) {
+	what := "read the intents of load balancer " + lbID
+	var rows []intentRow
+	err := s.read(ctx, what, func(db *gorm.DB) error {
+		return db.Where("loadbalancer_id = ?", lbID).Order("id").Find(&rows).Error
+	})
+	if err != nil {
+		return nil, err
+	}
+	intents := make([]model.Intent, len(rows))
+	for i, row := range rows {
+		if err := json.Unmarshal([]byte(row.Intent), &intents[i]); err != nil {
+			return nil, fmt.Errorf("store: %s: intent %d: %w", what, row.ID, err)
+		}
+		intents[i].ID = row.ID
+	}
+	return intents, nil
+}
+
+// LoadBalancersWithWork returns the ids of the load balancers that have unfinished intents or whose RetryAt has come,
+// the one that has waited longest first.
+func (s *Store) LoadBalancersWithWork(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := s.read(ctx, "read the load balancers with work", func(db *gorm.DB) error {
+		ids = nil
+		return db.Raw(`SELECT lb.id FROM load_balancers lb
+			LEFT JOIN (SELECT loadbalancer_id, MIN(created_at) AS oldest FROM intents GROUP BY loadbalancer_id) i
+				ON i.loadbalancer_id = lb.id
+			WHERE i.oldest IS NOT NULL OR lb.retry_at <= ?
+			ORDER BY COALESCE(i.oldest, lb.retry_at), lb.id`, newStamp(s.time())).Scan(&ids).Error
+	})
+	return ids, err
+}
