@@ -31,23 +31,24 @@ const (
 	noLimit = math.MaxUint32
 )
 
-// poolCluster adds the cluster of a pool for an HTTP listener, or for none, and returns its name.
+// poolCluster adds a cluster that serves a pool by HTTP, or whatever the pool speaks. The connect timeout is in milliseconds.
+func (t *translation) poolCluster(name string, connect int, pool *servedPool) error {
+	owner := model.Ref{Kind: model.KindPool, ID: pool.ID}
+	return t.cluster(owner, name, connect, pool.Protocol == model.ProtocolHTTP, pool)
+}
+
+// httpCluster returns the cluster of a pool for an HTTP listener.
 //
 // Envoy keeps the connect timeout in the cluster, Octavia in the listener. So a listener with another timeout than
-// Octavia's default gets its own cluster of the pool: the common case shares one, and the name of neither depends on
-// what other listeners there are.
-func (t *translation) poolCluster(pool *servedPool, listener *model.Listener) (string, error) {
-	pool.used = true
-	name, connect := poolClusterName(pool.Pool), model.DefaultTimeoutMemberConnect
-	if listener != nil && connectTimeout(listener) != connect {
-		name, connect = pairClusterName(pool.Pool, listener), connectTimeout(listener)
+// Octavia's default gets a cluster of the pool for itself: the common case shares the pool's own, and the name of neither
+// depends on what other listeners there are.
+func (t *translation) httpCluster(listener *model.Listener, pool *servedPool) (string, error) {
+	connect := connectTimeout(listener)
+	if connect == model.DefaultTimeoutMemberConnect {
+		return poolClusterName(pool.Pool), nil
 	}
-	if _, ok := t.out.Clusters[name]; ok {
-		return name, nil
-	}
-	owner := model.Ref{Kind: model.KindPool, ID: pool.ID}
-	http := pool.Protocol == model.ProtocolHTTP
-	return name, t.cluster(owner, name, connect, http, pool)
+	name := pairClusterName(pool.Pool, listener)
+	return name, t.poolCluster(name, connect, pool)
 }
 
 // tcpCluster adds the cluster that follows the default pool of a TCP listener, and returns its name. Without a pool it
@@ -59,7 +60,6 @@ func (t *translation) tcpCluster(listener *model.Listener, pool *servedPool) (st
 		pool = &servedPool{Pool: &model.Pool{LBAlgorithm: model.AlgorithmRoundRobin}}
 	} else {
 		owner = model.Ref{Kind: model.KindPool, ID: pool.ID}
-		pool.used = true
 	}
 	return name, t.cluster(owner, name, connectTimeout(listener), false, pool)
 }

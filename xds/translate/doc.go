@@ -19,13 +19,14 @@
 //
 // # Admin states and what is missing
 //
-//   - A load balancer or listener that is down has no Listener and no RouteConfiguration. Its clusters stay, warm.
+//   - A load balancer or listener that is down has no Listener and no RouteConfiguration. The clusters stay, warm.
 //   - A pool that is down has its clusters without endpoints: HTTP answers 503, TCP accepts and closes, as HAProxy does.
 //     To take it down or up again is an EDS change.
 //   - A member that is down is left out. One with weight 0 is DRAINING: it keeps what it has and gets nothing new.
 //   - A listener without a default pool answers 503 by a direct response (HTTP) or has an empty cluster (TCP: accepts and
 //     closes). Envoy's own answer would be a 404.
-//   - A pool that no listener uses has a cluster all the same: Envoy can refuse it before traffic depends on it.
+//   - A pool that no listener uses has its cluster all the same: Envoy can refuse it before traffic depends on it, and to
+//     use it adds nothing.
 //
 // # Errors
 //

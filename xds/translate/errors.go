@@ -2,6 +2,7 @@ package translate
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
@@ -18,7 +19,8 @@ type ValidationError struct {
 
 // Error reads "listener <id>: <field>: <reason>".
 func (e *ValidationError) Error() string {
-	text := string(e.Owner.Kind) + " " + e.Owner.ID + ": "
+	// An id in a hostile row can be of any length.
+	text := fmt.Sprintf("%s %.*s: ", e.Owner.Kind, maxIDLength, e.Owner.ID)
 	if e.Field != "" {
 		text += e.Field + ": "
 	}

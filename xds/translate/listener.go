@@ -39,7 +39,7 @@ func (t *translation) listener(listener *model.Listener) error {
 	if listener.Protocol == model.ProtocolHTTP {
 		cluster := ""
 		if pool != nil {
-			name, err := t.poolCluster(pool, listener)
+			name, err := t.httpCluster(listener, pool)
 			if err != nil {
 				return refused(model.Ref{Kind: model.KindPool, ID: pool.ID}, err)
 			}

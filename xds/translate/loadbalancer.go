@@ -28,8 +28,6 @@ type servedPool struct {
 	endpoints []*endpointv3.LocalityLbEndpoints
 	// backups says that a second priority exists.
 	backups bool
-	// used says that a listener's cluster serves the pool.
-	used bool
 }
 
 // LoadBalancer returns the resources of the Envoys of a load balancer.
@@ -46,7 +44,6 @@ func LoadBalancer(lb *model.LoadBalancer) (*Resources, error) {
 		t.pool(pool)
 	}
 	t.listeners()
-	t.unusedPools()
 	for _, problem := range check(t.out) {
 		t.problem(problem)
 	}

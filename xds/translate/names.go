@@ -16,7 +16,7 @@ import (
 // resource to its Octavia object.
 //
 //	Listener, RouteConfiguration, stat_prefix, filter chain   <listener id>
-//	Cluster of a pool                                         <pool id>
+//	Cluster of a pool, whoever uses it                        <pool id>
 //	… for an HTTP listener with its own connect timeout       <pool id>:<listener id>   HAProxy's name for a backend
 //	… for a TCP or HTTPS listener                             tcp:<listener id>
 //	EDS service name                                          <cluster>@<hash of the cluster>

@@ -4,7 +4,10 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
-// pool checks a pool and keeps it for the listeners if it can be served.
+// pool checks a pool, adds its cluster and keeps it for the listeners if it can be served.
+//
+// Every pool has its cluster, whether a listener uses it or not: so Envoy can refuse it before traffic depends on it, and
+// no change of a listener adds or removes it.
 func (t *translation) pool(pool *model.Pool) {
 	owner := model.Ref{Kind: model.KindPool, ID: pool.ID}
 	before := len(t.problems)
@@ -56,18 +59,10 @@ func (t *translation) pool(pool *model.Pool) {
 	if !pool.AdminStateUp {
 		endpoints, backups = nil, false
 	}
-	t.pools[pool.ID] = &servedPool{Pool: pool, endpoints: endpoints, backups: backups}
-}
-
-// unusedPools gives a cluster to every pool that no listener uses.
-func (t *translation) unusedPools() {
-	for _, pool := range sorted(t.lb.Pools, func(p *model.Pool) string { return p.ID }) {
-		served := t.pools[pool.ID]
-		if served == nil || served.used {
-			continue
-		}
-		if _, err := t.poolCluster(served, nil); err != nil {
-			t.problem(refused(model.Ref{Kind: model.KindPool, ID: pool.ID}, err))
-		}
+	served := &servedPool{Pool: pool, endpoints: endpoints, backups: backups}
+	if err := t.poolCluster(poolClusterName(pool), model.DefaultTimeoutMemberConnect, served); err != nil {
+		t.problem(refused(owner, err))
+		return
 	}
+	t.pools[pool.ID] = served
 }

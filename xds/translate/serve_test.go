@@ -1,0 +1,182 @@
+package translate
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+)
+
+// patience ends a test that would wait for ever; nothing is measured by it.
+const patience = 60 * time.Second
+
+const vip = "127.0.0.1"
+
+// listener returns a listener on a free port, with Octavia's defaults.
+func listener(t *testing.T, id, protocol, pool string) model.Listener {
+	t.Helper()
+	free, err := new(net.ListenConfig).Listen(t.Context(), "tcp", vip+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = free.Close() }()
+	return model.Listener{
+		ID: id, Protocol: protocol, DefaultPoolID: pool, AdminStateUp: true, ConnectionLimit: -1,
+		ProtocolPort: int(netip.MustParseAddrPort(free.Addr().String()).Port()),
+	}
+}
+
+// pool returns a pool with members at these addresses, each host:port.
+func pool(id, protocol string, members ...string) model.Pool {
+	p := model.Pool{ID: id, Protocol: protocol, LBAlgorithm: model.AlgorithmRoundRobin, AdminStateUp: true}
+	for i, text := range members {
+		address := netip.MustParseAddrPort(text)
+		p.Members = append(p.Members, model.Member{
+			ID: id + strconv.Itoa(i), Address: address.Addr().String(), ProtocolPort: int(address.Port()), Weight: 1, AdminStateUp: true,
+		})
+	}
+	return p
+}
+
+// serve runs a real Envoy with the load balancer until the end of the test, and returns when all its listeners accept.
+func serve(t *testing.T, lb *model.LoadBalancer) {
+	t.Helper()
+	lb.ID, lb.VIPAddress, lb.AdminStateUp = "lb", vip, true
+	res, err := LoadBalancer(lb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var output bytes.Buffer
+	//nolint:gosec // the test's own files
+	command := exec.Command(envoybin.Path(t), "-c", writeStatic(t, res), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn")
+	command.Stdout, command.Stderr = &output, &output
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+		if t.Failed() {
+			t.Logf("Envoy said:\n%s", output.String())
+		}
+	})
+	for i := range lb.Listeners {
+		deadline := time.Now().Add(patience)
+		for {
+			connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", place(&lb.Listeners[i]))
+			if err == nil {
+				_ = connection.Close()
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("listener %s does not accept: %v", lb.Listeners[i].ID, err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
+func place(l *model.Listener) string { return fmt.Sprintf("%s:%d", vip, l.ProtocolPort) }
+
+// server is an HTTP member; it returns its address.
+func server(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(handler)
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+// raw is a TCP member, which handles each connection in its own goroutine; it returns its address.
+func raw(t *testing.T, handle func(net.Conn)) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", vip+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			connection, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = connection.Close() }()
+				handle(connection)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// dead is an address where nobody listens.
+func dead(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", vip+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// dial opens a connection to a listener that cannot outlive the test's patience.
+func dial(t *testing.T, l *model.Listener) net.Conn {
+	t.Helper()
+	connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", place(l))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return connection
+}
+
+// ask sends bytes to a listener and returns the answer with its body read.
+func ask(t *testing.T, l *model.Listener, request string) (*http.Response, string) {
+	t.Helper()
+	connection := dial(t, l)
+	if _, err := io.WriteString(connection, request); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatalf("listener %s: %v", l.ID, err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	_ = connection.Close()
+	return response, string(body)
+}
+
+// drained reads a connection to its end, and fails the test when it has none.
+func drained(t *testing.T, connection net.Conn) string {
+	t.Helper()
+	data, err := io.ReadAll(connection)
+	if timeout, ok := err.(net.Error); ok && timeout.Timeout() { //nolint:errorlint // of net itself
+		t.Error("the connection stays open")
+	}
+	return string(data)
+}
