@@ -1,0 +1,21 @@
+// Package status is this project's side of the driver-agent's sockets: it reads load balancers from Octavia and reports
+// how they fare.
+//
+//	get.sock    ─► Agent.LoadBalancer ─► NewPlan(tree, known, intents) ─► what to publish
+//	                                        │
+//	status.sock ◄─ Agent.Update ◄─ Sender ◄─ outbox ◄─ Report(plan, rejected) or Failed(plan)
+//
+// Plan, Report and Failed are pure. Agent speaks the protocol and keeps no state. Sender drains the store's outbox, so
+// that a status survives the process and an absent driver-agent.
+//
+// Four facts of the driver-agent shape it (octavia/api/drivers/driver_agent, Octavia 19):
+//
+//   - A provider call runs inside the API's database transaction. A status that arrives before that transaction has
+//     ended is overwritten or refused: hence Agent.Barrier.
+//   - The agent does not guard anything: ACTIVE after DELETED resurrects a load balancer, and a child that is not
+//     reported DELETED stays listed and keeps its quota.
+//   - Each record of a message is a transaction of its own, the load balancer's last. The first failure ends the message,
+//     so the load balancer stays locked: hence the Sender's care for single records.
+//   - A connection that ends before a whole request has come leaves a process of the agent spinning for ever: hence
+//     nothing here connects without sending, and nothing stops half-way through a frame.
+package status
