@@ -1,10 +1,10 @@
 // Package credentials keeps an amphora's certificate, key and trusted authorities as files that change together.
 //
-//	<dir>/current ──► <dir>/<version>/tls.crt, tls.key, ca.crt
+//	<dir>/tls.crt, tls.key, ca.crt ──► <dir>/current ──► <dir>/<version>/tls.crt, tls.key, ca.crt
 //
-// A new version is written beside the old one; then the link is renamed over, in one step. Envoy watches <dir> for that
-// rename (watched_directory) and reads certificate and key from <dir>/current, so that it never pairs an old one with a
-// new one.
+// A new version is written beside the old one; then the link `current` is renamed over, in one step. Envoy watches <dir>
+// for that rename (watched_directory, see xds/bootstrap), and neither a reader nor a crash ever meets a certificate with
+// the key of another.
 package credentials
 
 import (
@@ -28,13 +28,13 @@ const (
 )
 
 // CertificatePath is where the current certificate of dir is found.
-func CertificatePath(dir string) string { return filepath.Join(dir, link, certificateFile) }
+func CertificatePath(dir string) string { return filepath.Join(dir, certificateFile) }
 
 // KeyPath is where the current private key of dir is found.
-func KeyPath(dir string) string { return filepath.Join(dir, link, keyFile) }
+func KeyPath(dir string) string { return filepath.Join(dir, keyFile) }
 
 // AuthoritiesPath is where the authorities that sign the controller's certificate are found.
-func AuthoritiesPath(dir string) string { return filepath.Join(dir, link, authoritiesFile) }
+func AuthoritiesPath(dir string) string { return filepath.Join(dir, authoritiesFile) }
 
 // Install makes credentials the current ones of dir (mode 0700, made if missing) and removes older ones.
 func Install(dir string, credentials *certs.Credentials) error {
@@ -52,6 +52,11 @@ func Install(dir string, credentials *certs.Credentials) error {
 		certificateFile: credentials.Certificate, keyFile: credentials.Key, authoritiesFile: credentials.CA,
 	} {
 		if err := certs.WriteFile(filepath.Join(version, name), data, 0o600); err != nil {
+			return errors.Join(err, os.RemoveAll(version))
+		}
+	}
+	for _, name := range []string{certificateFile, keyFile, authoritiesFile} {
+		if err := os.Symlink(filepath.Join(link, name), filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return errors.Join(err, os.RemoveAll(version))
 		}
 	}

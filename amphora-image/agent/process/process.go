@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -178,9 +179,9 @@ func (id ID) Memory() uint64 {
 	return pages * uint64(os.Getpagesize())
 }
 
-// FindByArgument returns the running processes that have argument, whole, on their command line. It is for arguments that
-// no other program has: the path of a configuration file that was written for one process.
-func FindByArgument(argument string) ([]ID, error) {
+// Find returns the running processes that have those arguments, one after the other, on their command line. It is for
+// arguments that no other program has: a flag and the path of a configuration that was written for one process.
+func Find(wanted ...string) ([]ID, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err
@@ -193,20 +194,38 @@ func FindByArgument(argument string) ([]ID, error) {
 		}
 		id, err := Of(pid)
 		if err != nil {
-			continue
+			continue // ended meanwhile
 		}
 		arguments, err := id.Arguments()
-		if err != nil || len(arguments) < 2 {
-			continue
-		}
-		for _, candidate := range arguments[1:] {
-			if candidate == argument {
-				found = append(found, id)
-				break
-			}
+		if err == nil && contains(arguments, wanted) {
+			found = append(found, id)
 		}
 	}
 	return found, nil
+}
+
+func contains(arguments, wanted []string) bool {
+	for first := 0; first+len(wanted) <= len(arguments); first++ {
+		if slices.Equal(arguments[first:first+len(wanted)], wanted) {
+			return true
+		}
+	}
+	return false
+}
+
+// Age returns for how long the process has run; 0 if it cannot be told.
+func (id ID) Age() time.Duration {
+	data, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		return 0
+	}
+	uptime, _, _ := strings.Cut(string(data), " ")
+	seconds, err := strconv.ParseFloat(uptime, 64)
+	if err != nil {
+		return 0
+	}
+	// USER_HZ, the unit of /proc, is 100 on every architecture that Envoy is built for.
+	return max(0, time.Duration(seconds*float64(time.Second))-time.Duration(id.Start)*time.Second/100)
 }
 
 // Save writes the identity to a file, in one step.

@@ -82,11 +82,12 @@ func cancelled() context.Context {
 	return ctx
 }
 
-func TestFindByArgument(t *testing.T) {
-	argument := filepath.Join(t.TempDir(), "config.json")
-	_, id := start(t, "echo ready; read x", argument)
-	_, _ = start(t, "echo ready; read x", argument+".other")
-	found, err := FindByArgument(argument)
+func TestFind(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	_, id := start(t, "echo ready; read x", "--config", path)
+	_, _ = start(t, "echo ready; read x", "--config", path+".other")
+	_, _ = start(t, "echo ready; read x", "--other", path) // an editor, say
+	found, err := Find("--config", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +96,9 @@ func TestFindByArgument(t *testing.T) {
 	}
 	if id.Memory() == 0 {
 		t.Error("no memory")
+	}
+	if age := id.Age(); age > time.Hour {
+		t.Errorf("age is %s", age)
 	}
 }
 

@@ -382,9 +382,11 @@ type EnvoyStatus struct {
 	// Process id on the amphora; 0 without a process.
 	Pid int32 `protobuf:"varint,9,opt,name=pid,proto3" json:"pid,omitempty"`
 	// Why Envoy ended or could not be started or asked, the latest reason; empty without one.
-	LastError     string `protobuf:"bytes,10,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LastError string `protobuf:"bytes,10,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// Envoy has all its clusters ready and waits for its first listeners: as warm as it can be while STARTING.
+	AwaitingListeners bool `protobuf:"varint,11,opt,name=awaiting_listeners,json=awaitingListeners,proto3" json:"awaiting_listeners,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *EnvoyStatus) Reset() {
@@ -485,6 +487,13 @@ func (x *EnvoyStatus) GetLastError() string {
 		return x.LastError
 	}
 	return ""
+}
+
+func (x *EnvoyStatus) GetAwaitingListeners() bool {
+	if x != nil {
+		return x.AwaitingListeners
+	}
+	return false
 }
 
 // Instruction is what the controller says.
@@ -896,7 +905,7 @@ const file_agent_proto_rawDesc = "" +
 	"\x05envoy\x18\x02 \x01(\v2$.octaviaenvoy.amphora.v1.EnvoyStatusR\x05envoy\"d\n" +
 	"\vProbeResult\x12\x19\n" +
 	"\bprobe_id\x18\x01 \x01(\x04R\aprobeId\x12:\n" +
-	"\x05envoy\x18\x02 \x01(\v2$.octaviaenvoy.amphora.v1.EnvoyStatusR\x05envoy\"\xe6\x03\n" +
+	"\x05envoy\x18\x02 \x01(\v2$.octaviaenvoy.amphora.v1.EnvoyStatusR\x05envoy\"\x95\x04\n" +
 	"\vEnvoyStatus\x12@\n" +
 	"\x05state\x18\x01 \x01(\x0e2*.octaviaenvoy.amphora.v1.EnvoyStatus.StateR\x05state\x12\x1b\n" +
 	"\tuptime_ms\x18\x02 \x01(\x03R\buptimeMs\x12\x1a\n" +
@@ -909,7 +918,8 @@ const file_agent_proto_rawDesc = "" +
 	"\x03pid\x18\t \x01(\x05R\x03pid\x12\x1d\n" +
 	"\n" +
 	"last_error\x18\n" +
-	" \x01(\tR\tlastError\"`\n" +
+	" \x01(\tR\tlastError\x12-\n" +
+	"\x12awaiting_listeners\x18\v \x01(\bR\x11awaitingListeners\"`\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bSTARTING\x10\x01\x12\v\n" +

@@ -1,0 +1,182 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	agentcredentials "github.com/octavia-envoy/octavia-envoy/amphora-image/agent/credentials"
+	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
+)
+
+const (
+	// missedBeats is how many unanswered heartbeats make the agent dial again.
+	missedBeats = 5
+	// firstRedial and longestRedial bound the wait before the agent dials again.
+	firstRedial, longestRedial = 100 * time.Millisecond, 3 * time.Second
+)
+
+// session talks to the controller.
+type session struct {
+	config       *Config
+	supervisor   *supervisor
+	logger       *slog.Logger
+	version      string
+	envoyVersion string
+	// shutdown ends the agent for good; the controller said so.
+	shutdown func(grace time.Duration)
+}
+
+// dial opens a connection with the credentials of this moment.
+func (c *Config) dial() (*grpc.ClientConn, error) {
+	pair, authorities, err := agentcredentials.Load(c.CredentialsDir)
+	if err != nil {
+		return nil, err
+	}
+	target := c.Controller
+	if address, ok := strings.CutPrefix(target, "tcp:"); ok {
+		target = "dns:///" + address
+	}
+	return grpc.NewClient(target, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		ServerName:   c.ServerName,
+		RootCAs:      authorities,
+		Certificates: []tls.Certificate{*pair},
+	})))
+}
+
+// run keeps a session open until ctx is done.
+func (s *session) run(ctx context.Context) error {
+	s.envoyVersion = envoyVersion(ctx, s.config.EnvoyPath) // here, since Envoy can start meanwhile
+	wait := firstRedial
+	for ctx.Err() == nil {
+		opened, err := s.converse(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if opened {
+			wait = firstRedial
+		}
+		s.logger.Warn("no connection with the controller", "error", err, "retry_in", wait.String())
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, longestRedial)
+	}
+	return nil
+}
+
+// converse holds one stream. It reports whether the controller answered at all.
+func (s *session) converse(ctx context.Context) (opened bool, err error) {
+	connection, err := s.config.dial()
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = connection.Close() }()
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	defer cancel(nil)
+
+	stream, err := agentapiv1.NewAmphoraAgentClient(connection).Connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	reports := make(chan *agentapiv1.Report, 16)
+	heard := make(chan struct{}, 1)
+	wait.Go(func() { cancel(s.send(ctx, stream, reports, heard)) })
+	for {
+		instruction, err := stream.Recv()
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+				err = cause
+			}
+			return opened, err
+		}
+		if !opened {
+			opened = true
+			s.logger.Info("connected to the controller", "controller", s.config.Controller)
+		}
+		select {
+		case heard <- struct{}{}:
+		default:
+		}
+		s.obey(ctx, &wait, instruction, reports)
+	}
+}
+
+// send writes Hello, a heartbeat each period, and the reports of the channel; only it writes to the stream.
+func (s *session) send(
+	ctx context.Context, stream grpc.BidiStreamingClient[agentapiv1.Report, agentapiv1.Instruction],
+	reports <-chan *agentapiv1.Report, heard <-chan struct{},
+) error {
+	hello := &agentapiv1.Hello{
+		AmphoraId: s.config.AmphoraID, LoadbalancerId: s.config.LoadBalancerID,
+		AgentVersion: s.version, EnvoyVersion: s.envoyVersion,
+	}
+	if err := stream.Send(&agentapiv1.Report{Content: &agentapiv1.Report_Hello{Hello: hello}}); err != nil {
+		return err
+	}
+	ticker := time.NewTicker(s.config.heartbeat())
+	defer ticker.Stop()
+	silent := 0
+	for sequence := uint64(1); ; {
+		var report *agentapiv1.Report
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-heard:
+			silent = 0
+			continue
+		case report = <-reports:
+		case <-ticker.C:
+			if silent++; silent > missedBeats {
+				return fmt.Errorf("the controller has left %d heartbeats unanswered", missedBeats)
+			}
+			report = &agentapiv1.Report{Content: &agentapiv1.Report_Heartbeat{
+				Heartbeat: &agentapiv1.Heartbeat{Sequence: sequence, Envoy: s.supervisor.status(ctx)},
+			}}
+			sequence++
+		}
+		if err := stream.Send(report); err != nil {
+			return err
+		}
+	}
+}
+
+// obey does what the controller says, without holding up what it says next.
+func (s *session) obey(
+	ctx context.Context, wait *sync.WaitGroup, instruction *agentapiv1.Instruction, reports chan<- *agentapiv1.Report,
+) {
+	switch content := instruction.GetContent().(type) {
+	case *agentapiv1.Instruction_Probe:
+		wait.Go(func() {
+			report := &agentapiv1.Report{Content: &agentapiv1.Report_ProbeResult{ProbeResult: &agentapiv1.ProbeResult{
+				ProbeId: content.Probe.GetProbeId(), Envoy: s.supervisor.status(ctx),
+			}}}
+			select {
+			case reports <- report:
+			case <-ctx.Done():
+			}
+		})
+	case *agentapiv1.Instruction_Drain:
+		wait.Go(func() {
+			s.logger.Info("draining Envoy, as the controller says")
+			if err := s.supervisor.admin.drain(ctx); err != nil {
+				s.logger.Error("cannot drain Envoy", "error", err)
+			}
+		})
+	case *agentapiv1.Instruction_Shutdown:
+		s.logger.Info("shutting down, as the controller says", "grace_ms", content.Shutdown.GetGraceMs())
+		s.shutdown(time.Duration(content.Shutdown.GetGraceMs()) * time.Millisecond)
+	}
+}

@@ -1,0 +1,85 @@
+package network
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/store"
+)
+
+// Store keeps which ports were made; *store.Store implements it.
+type Store interface {
+	PutVIPPort(ctx context.Context, port store.VIPPort) error
+	// VIPPort returns that of a load balancer; the error wraps store.ErrNotFound when there is none.
+	VIPPort(ctx context.Context, loadBalancerID string) (*store.VIPPort, error)
+	VIPPorts(ctx context.Context, olderThan time.Time, unclaimedOnly bool) ([]store.VIPPort, error)
+	ClaimVIPPort(ctx context.Context, loadBalancerID string) error
+	DeleteVIPPort(ctx context.Context, loadBalancerID string) error
+}
+
+// Options are the parts of a Neutron. Client and Store are needed.
+type Options struct {
+	// Client is the network service's, see Connect. Its user needs the admin or service role: it makes ports for tenants.
+	Client *gophercloud.ServiceClient
+	Store  Store
+	Logger *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Neutron makes and describes ports. Its methods are safe for concurrent use.
+type Neutron struct {
+	client *gophercloud.ServiceClient
+	store  Store
+	logger *slog.Logger
+	now    func() time.Time
+
+	mu      sync.Mutex
+	ports   map[string]cached[PortInfo]
+	subnets map[string]cached[SubnetInfo]
+}
+
+// New makes a Neutron.
+func New(options Options) *Neutron {
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	return &Neutron{
+		client: options.Client, store: options.Store, logger: options.Logger, now: options.Now,
+		ports: map[string]cached[PortInfo]{}, subnets: map[string]cached[SubnetInfo]{},
+	}
+}
+
+// VIPRequest is the body of POST /v1/vip-ports: Octavia's create_vip_port.
+type VIPRequest struct {
+	LoadBalancerID string                `json:"loadbalancer_id"`
+	ProjectID      string                `json:"project_id"`
+	VIP            VIP                   `json:"vip"`
+	AdditionalVIPs []model.AdditionalVIP `json:"additional_vips"`
+}
+
+// VIP is octavia-lib's VIP dictionary.
+type VIP struct {
+	Address     string   `json:"vip_address"`
+	NetworkID   string   `json:"vip_network_id"`
+	PortID      string   `json:"vip_port_id"`
+	SubnetID    string   `json:"vip_subnet_id"`
+	QoSPolicyID string   `json:"vip_qos_policy_id"`
+	SGIDs       []string `json:"vip_sg_ids"`
+	// OctaviaOwned has the driver-agent delete the port with the load balancer.
+	OctaviaOwned bool `json:"octavia_owned"`
+}
+
+// VIPResult is the answer to a VIPRequest.
+type VIPResult struct {
+	VIP            VIP                   `json:"vip"`
+	AdditionalVIPs []model.AdditionalVIP `json:"additional_vips"`
+}
