@@ -29,7 +29,7 @@ integration: envoy ## Go tests across packages against a real Envoy
 	go test -race $$(go list ./test/... | grep -v /test/e2e)
 
 shim: ## tests of the Python provider that octavia-api loads
-	cd driver/octavia && "$$(../../$(CLOUD) venv)"/bin/python -m pytest
+	@$(CLOUD) test-shim
 
 e2e: ## tests against a real OpenStack; OE_TESTS=pattern runs some
 	@$(CLOUD) run --instance test -- go test -count=1 -timeout 15m -run '$(OE_TESTS)' ./test/e2e/...

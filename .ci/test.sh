@@ -25,8 +25,6 @@ go_packages() { # the race detector also over the integration ring, which is a t
 	go test -race $packages
 }
 
-shim() { (cd driver/octavia && "$venv/bin/python" -m pytest); }
-
 end_to_end() {
 	mkdir -p build
 	"$cloud" run --instance test -- go test -count=1 -timeout 15m ./test/e2e/... 2>&1 | tee "$log"
@@ -34,10 +32,9 @@ end_to_end() {
 
 printf '== installing what the tests need\n'
 "$cloud" prepare --tests || exit 1
-venv=$("$cloud" venv) || exit 1
 
 ring 'unit and integration' go_packages
-ring 'provider shim' shim
+ring 'provider shim' "$cloud" test-shim
 ring 'end to end' end_to_end
 
 printf '\n== summary, %d s in all\n' "$SECONDS"

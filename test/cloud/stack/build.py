@@ -1,12 +1,17 @@
 """What is built from this repository: the controller, the agent, the lab's little server and the provider shim."""
 
 import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 
 from .instance import REPOSITORY
 from .install import uv
 from .shell import run
 
 BINARIES = REPOSITORY / "build"
+SHIM = REPOSITORY / "driver" / "octavia"
 PROGRAMS = {
     "octavia-envoy": "./driver/cmd/octavia-envoy",
     "amphora-agent": "./amphora-image/cmd/amphora-agent",
@@ -22,8 +27,19 @@ def programs(progress, names):
                 cwd=REPOSITORY, env=os.environ | {"CGO_ENABLED": "0"})
 
 
-def shim(instance, venv, progress):
-    """Installs driver/octavia into a folder of the instance that its octavia-api has on PYTHONPATH."""
-    with progress.step("installing the provider shim"):
+def shim(target, venv):
+    """Installs driver/octavia, as pip does, into a folder for PYTHONPATH: the virtual environment itself is shared."""
+    with tempfile.TemporaryDirectory() as folder:
+        # From a copy: setuptools leaves its work in the source, and finds there what has since been deleted.
+        source = Path(folder) / "source"
+        shutil.copytree(SHIM, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "tests"))
         run(uv(), "pip", "install", "--quiet", "--no-deps", "--reinstall", "--python", venv / "bin" / "python",
-            "--target", instance.provider, REPOSITORY / "driver" / "octavia")
+            "--target", target, source)
+
+
+def test_shim(venv):
+    """Runs the shim's own tests against the package as installed; returns pytest's exit status."""
+    with tempfile.TemporaryDirectory() as target:
+        shim(target, venv)
+        return subprocess.run([venv / "bin" / "pytest", "-p", "no:cacheprovider"], cwd=SHIM, check=False,
+                              env=os.environ | {"PYTHONPATH": target, "PYTHONDONTWRITEBYTECODE": "1"}).returncode

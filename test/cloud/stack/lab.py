@@ -92,8 +92,13 @@ def tear_down(instance, networks):
 
 def plugged(bridge):
     """The names of the namespaces with an interface on a bridge."""
-    ports = json.loads(run("ip", "-json", "-details", "link", "show", "master", bridge) or "[]")
-    return {port["link_netns"] for port in ports if "link_netns" in port}
+    names = {entry["nsid"]: entry.get("name") for entry in _ip("netns", "list-id")}
+    ends = {names.get(port.get("link_netnsid")) for port in _ip("link", "show", "master", bridge)}
+    return ends - {None}
+
+
+def _ip(*words):
+    return json.loads(run("ip", "-json", *words) or "[]")
 
 
 def _network(instance):

@@ -26,7 +26,8 @@ def up(instance, progress, only_openstack=False):
     venv, envoy = install.venv(progress), install.envoy(progress)
     build.programs(progress, ["lab-member"] if only_openstack else build.PROGRAMS)
     if not only_openstack:
-        build.shim(instance, venv, progress)
+        with progress.step("installing the provider shim"):
+            build.shim(instance.provider, venv)
 
     database.create(instance, venv, progress)
     configure.services(instance, venv, "noop_driver:Does nothing." if only_openstack else PROVIDERS)
