@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 )
 
 // parseNACK finds Envoy's sentence for each resource that it names in the error detail of a NACK:
@@ -37,4 +39,16 @@ func parseNACK(text string, names []string) map[string]string {
 		reasons[f.name] = strings.Trim(text[min(f.end, end):end], " ,\n")
 	}
 	return reasons
+}
+
+// sentence shortens what Envoy says of a resource that breaks the rules of its proto: it prints all of the resource, with
+// the private key if it is a secret, in front of the reason.
+func sentence(typeURL, text string) string {
+	if at := strings.LastIndex(text, "Proto constraint validation failed"); at > 0 {
+		text = text[at:]
+	}
+	if typeURL == resource.SecretType && (strings.Contains(text, "inline_") || strings.Contains(text, "PRIVATE KEY")) {
+		return "Envoy refused the secret; its text is not shown, since it holds the secret"
+	}
+	return text
 }

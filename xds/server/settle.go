@@ -54,7 +54,7 @@ func (st *stream) refused(typeURL string, h *held, message sent, text string) {
 		reason, bad := reasons[name]
 		switch {
 		case bad:
-			st.reject(typeURL, name, version, reason)
+			st.reject(typeURL, name, version, sentence(typeURL, reason))
 		case oneByOne:
 			taken.set[name] = version
 		default:
@@ -75,7 +75,7 @@ func (st *stream) refused(typeURL string, h *held, message sent, text string) {
 	st.accepted(typeURL, h, taken)
 	if len(reasons) == 0 {
 		st.server.logger.Warn("envoy refused a message, sending each resource alone",
-			"amphora", st.node.id, "kind", Kind(typeURL), "resources", names, "error", text)
+			"amphora", st.node.id, "kind", Kind(typeURL), "resources", names, "error", sentence(typeURL, text))
 	}
 }
 

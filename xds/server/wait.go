@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 )
 
 // ErrUnknownNode is returned for an amphora without resources and without a stream.
@@ -136,6 +138,9 @@ func (n *node) why(key Key) string {
 		return "it has not asked for any " + Kind(key.TypeURL)
 	case !h.wants(key.Name):
 		return "it has not asked for it"
+	case key.TypeURL == resource.ClusterType:
+		// Envoy pauses its answers about clusters until none is warming (ClusterManagerImpl::updateClusterCounts).
+		return "no answer, a cluster may be warming"
 	default:
 		return "no answer"
 	}

@@ -1,0 +1,160 @@
+package integration
+
+import (
+	"testing"
+	"time"
+
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/xds/publish"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
+)
+
+func TestRestartedControllerSendsNothing(t *testing.T) {
+	c, e, ca := fixture(t)
+	l := listener(t, "l1", "p1")
+	want := translated(t, []model.Listener{l}, pool("p1", member(t, "m1")))
+	c.accepted("amphora-1", want)
+	traffic := startLoad(t, l)
+	c.stop()
+
+	again := startController(t, ca, &warming{e}, c.address, func(p *publish.Publisher) {
+		must(t, p.Restore("amphora-1", want))
+	})
+	// It returns when Envoy has come back and holds all of it.
+	again.accepted("amphora-1", want)
+	if sent := again.sent(); len(sent) > 0 {
+		t.Fatalf("the new controller sent %v", sent)
+	}
+	traffic.lossless(t)
+}
+
+// A controller dies between storing a change and publishing it: its successor has to publish it in phases, although it
+// does not know what Envoy holds, and remove what only Envoy knows.
+func TestRestartedControllerFinishesTheChange(t *testing.T) {
+	for _, restored := range []string{"not restored", "old restored"} {
+		t.Run(restored, func(t *testing.T) {
+			c, e, ca := fixture(t)
+			l, m1, m2 := listener(t, "l1", "p1"), member(t, "m1"), member(t, "m2")
+			old := translated(t, []model.Listener{l}, pool("p1", m1))
+			c.accepted("amphora-1", old)
+			traffic := startLoad(t, l)
+			c.stop()
+
+			again := startController(t, ca, &warming{e}, c.address, func(p *publish.Publisher) {
+				if restored == "old restored" {
+					must(t, p.Restore("amphora-1", old))
+				}
+			})
+			l.DefaultPoolID = "p2"
+			again.accepted("amphora-1", translated(t, []model.Listener{l}, pool("p2", m2)))
+			traffic.lossless(t)
+			serves(t, l, "m2")
+			if n := e.stat("cluster_manager.active_clusters"); n != 2 {
+				t.Fatalf("%d clusters left, want the pool's and the controller's", n)
+			}
+		})
+	}
+}
+
+// A controller that knows nothing of the node says nothing: silence leaves everything as it is.
+func TestUnknownNodeStaysSilent(t *testing.T) {
+	c, _, ca := fixture(t)
+	l := listener(t, "l1", "p1")
+	c.accepted("amphora-1", translated(t, []model.Listener{l}, pool("p1", member(t, "m1"))))
+	c.stop()
+	again := startController(t, ca, nil, c.address, nil)
+	eventually(t, "Envoy said what it holds", func() bool {
+		return len(again.server.Held("amphora-1", resource.ListenerType)) == 1
+	})
+	if sent := again.sent(); len(sent) > 0 {
+		t.Fatalf("sent %v to an unknown node", sent)
+	}
+	serves(t, l, "m1")
+}
+
+func TestRestartedEnvoyGetsEverything(t *testing.T) {
+	c, e, ca := fixture(t)
+	l := listener(t, "l1", "p1")
+	want := translated(t, []model.Listener{l}, pool("p1", member(t, "m1")))
+	c.accepted("amphora-1", want)
+	e.cancel()
+	eventually(t, "the stream is closed", func() bool {
+		state, _ := c.server.NodeState("amphora-1")
+		return !state.Connected
+	})
+	startEnvoy(t, ca, "amphora-1", "amphora-1", c.address)
+	eventually(t, "everything is acknowledged again", func() bool {
+		state, _ := c.server.NodeState("amphora-1")
+		for _, res := range state.Resources {
+			if res.Acked != res.Version {
+				return false
+			}
+		}
+		return state.Connected && len(state.Resources) == 4
+	})
+	client := newClient(t)
+	eventually(t, "the listener serves", func() bool { _, body := fetch(client, l); return body == "m1" })
+}
+
+// What a node gets is decided by its certificate, whatever its bootstrap says.
+func TestForeignNodeIDGetsItsOwn(t *testing.T) {
+	ca := newAuthority(t)
+	w := &warming{}
+	c := startController(t, ca, w, "", nil)
+	victim, own := listener(t, "victim", "p1"), listener(t, "own", "p2")
+	m := member(t, "m1")
+	must(t, c.publisher.Restore("amphora-1", translated(t, []model.Listener{victim}, pool("p1", m))))
+	w.envoy = startEnvoy(t, ca, "amphora-2", "amphora-1", c.address)
+	c.accepted("amphora-2", translated(t, []model.Listener{own}, pool("p2", m)))
+	serves(t, own, "m1")
+	if code, _ := fetch(newClient(t), victim); code != 0 {
+		t.Fatalf("the listener of another amphora answered %d", code)
+	}
+	if state, _ := c.server.NodeState("amphora-1"); state.Connected {
+		t.Fatal("a foreign node id was believed")
+	}
+}
+
+// A listener and its cluster go and come back with the same names of routes and endpoints. go-control-plane's caches
+// leave a subscription to something known unanswered, and Envoy then waits for 15 s.
+func TestSameNamesComeBack(t *testing.T) {
+	c, _, _ := fixture(t)
+	l, stays := listener(t, "l1", "p1"), listener(t, "l2", "p2")
+	p1, p2 := pool("p1", member(t, "m1")), pool("p2", member(t, "m2"))
+	started := time.Now()
+	for range 5 {
+		c.accepted("amphora-1", translated(t, []model.Listener{l, stays}, p1, p2))
+		serves(t, l, "m1")
+		c.accepted("amphora-1", translated(t, []model.Listener{stays}, p2))
+		serves(t, stays, "m2")
+	}
+	// Not a measurement: 5 rounds take milliseconds, and one unanswered subscription 15 s.
+	if took := time.Since(started); took > 12*time.Second {
+		t.Fatalf("it took %s: Envoy waited for an answer", took)
+	}
+}
+
+// The same without phases, as fast as it goes: removal and return may reach Envoy while the former is under way.
+func TestSameNamesComeBackAtOnce(t *testing.T) {
+	c, e, _ := fixture(t)
+	l, stays := listener(t, "l1", "p1"), listener(t, "l2", "p2")
+	p1, p2 := pool("p1", member(t, "m1")), pool("p2", member(t, "m2"))
+	both := func() *translate.Resources { return translated(t, []model.Listener{l, stays}, p1, p2) }
+	c.accepted("amphora-1", both())
+	for range 20 {
+		c.server.Update("amphora-1", resource.ListenerType, nil, []string{"l1"})
+		c.server.Update("amphora-1", resource.ClusterType, nil, []string{"p1"})
+		must(t, c.publisher.Restore("amphora-1", both()))
+	}
+	c.accepted("amphora-1", both())
+	// The sockets of a removed listener close a little later, and reset what the kernel gave them.
+	client := newClient(t)
+	eventually(t, "the listener serves", func() bool { _, body := fetch(client, l); return body == "m1" })
+	for _, name := range []string{"cluster.p1.init_fetch_timeout", "http.l1.rds.l1.init_fetch_timeout"} {
+		if n := e.stat(name); n > 0 {
+			t.Fatalf("%s is %d", name, n)
+		}
+	}
+}

@@ -1,0 +1,18 @@
+// Package publish brings a load balancer's resources to its amphorae without losing a request.
+//
+//	translate.Resources ─► widen ─► warm ─► shift ─► warm ─► narrow ─► Result
+//
+// Each phase waits for the one before, because Envoy applies clusters, endpoints, listeners and routes independently:
+//
+//	widen   clusters, endpoints and secrets are added and updated; wait for their ACK
+//	warm    Envoy has the endpoints and the first health checks of every new cluster, the routes and secrets of every
+//	        new listener; the ACK of a listener does not say that. (The ACK of clusters does: Envoy 1.40 holds it back
+//	        while any cluster is warming.)
+//	shift   routes and listeners are added and updated, and so the traffic; wait for their ACK, and warm again
+//	narrow  listeners, then clusters and routes, then the rest, are removed
+//
+// A phase with nothing in it is skipped: a changed member is one push of endpoints and its ACK.
+//
+// What Envoy refuses is taken back to the last version that it acknowledged, and everything else goes on. What such an
+// older version refers to is not removed.
+package publish

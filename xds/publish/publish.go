@@ -1,0 +1,156 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
+	"github.com/octavia-envoy/octavia-envoy/xds/server"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
+)
+
+// ErrSuperseded is returned by a Publish in whose place a newer one for the same amphora runs.
+var ErrSuperseded = errors.New("superseded by a newer configuration")
+
+// Warming asks an amphora whether its Envoy is ready for what it has acknowledged.
+type Warming interface {
+	// Warm returns nil when no cluster and no listener of the node's Envoy is warming, after everything acknowledged so
+	// far; an error when ctx ends before that.
+	Warm(ctx context.Context, node string) error
+}
+
+// Server is what a Publisher needs of the xDS server; *server.Server implements it.
+type Server interface {
+	Update(node, typeURL string, set map[string]*server.Resource, remove []string)
+	Revert(node string, key server.Key) (unknown bool)
+	Resource(node string, key server.Key) *server.Resource
+	Versions(node, typeURL string) map[string]string
+	Held(node, typeURL string) map[string]string
+	Rejections(node string) map[server.Key]server.Rejection
+	Wait(ctx context.Context, node string, want map[server.Key]string, gone []server.Key) error
+	WaitTold(ctx context.Context, node string, typeURLs ...string) error
+	RemoveNode(node string)
+}
+
+// Result is what came of a Publish.
+type Result struct {
+	// Rejected are the resources that Envoy refused, with its own sentence. The last good ones are in effect instead.
+	Rejected map[translate.Key]string
+	// Updated and Removed are the numbers of resources that were set and removed.
+	Updated, Removed int
+}
+
+// Publisher publishes; one for all amphorae.
+type Publisher struct {
+	server  Server
+	warming Warming
+	logger  *slog.Logger
+
+	mu    sync.Mutex
+	nodes map[string]*state
+}
+
+// state is what has to be remembered of a node between two Publish calls.
+type state struct {
+	// turn holds one token: who has it publishes.
+	turn chan struct{}
+	// newest is the number of the latest Publish, and cancel ends the context of the one before; guarded by Publisher.mu.
+	newest uint64
+	cancel context.CancelCauseFunc
+
+	// The rest belongs to who has the turn.
+
+	// pending are versions that were given to the server and not seen acknowledged, by this or an interrupted Publish.
+	pending map[server.Key]string
+	// warm is whether Envoy was seen warm since a cluster or listener was last set.
+	warm bool
+	// told is whether Envoy said what it holds since this process knows the node.
+	told bool
+}
+
+// New makes a Publisher. Without warming an ACK is taken for ready.
+func New(srv Server, warming Warming, logger *slog.Logger) *Publisher {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Publisher{server: srv, warming: warming, logger: logger, nodes: map[string]*state{}}
+}
+
+// Publish brings want to the node and returns when its Envoy has acknowledged all and is warm, or refused some, which is
+// no error but in the result. Of several for one node the newest runs, and the older return ErrSuperseded. When ctx ends
+// early, what was set stays set, and the next Publish goes on from there.
+func (p *Publisher) Publish(ctx context.Context, node string, want *translate.Resources) (Result, error) {
+	resources, err := marshal(want)
+	if err != nil {
+		return Result{}, fmt.Errorf("publish to amphora %s: %w", node, err)
+	}
+	st, ctx, done, err := p.turn(ctx, node)
+	if err != nil {
+		return Result{}, fmt.Errorf("publish to amphora %s: %w", node, err)
+	}
+	defer done()
+	r := &run{
+		publisher: p, state: st, node: node, want: want, resources: resources,
+		result: Result{Rejected: map[translate.Key]string{}},
+	}
+	if err := r.phases(ctx); err != nil {
+		return r.result, fmt.Errorf("publish to amphora %s: %w", node, err)
+	}
+	if r.result.Updated+r.result.Removed > 0 {
+		p.logger.Info("published", "amphora", node, "updated", r.result.Updated, "removed", r.result.Removed,
+			"rejected", len(r.result.Rejected))
+	}
+	return r.result, nil
+}
+
+// Restore gives the server what was last published to a node, after a restart of the controller and before the port is
+// open: an Envoy that comes back with the same versions is sent nothing. It waits for nothing and removes nothing, which
+// the next Publish does. Call it once a node, before its first Publish.
+func (p *Publisher) Restore(node string, resources *translate.Resources) error {
+	marshalled, err := marshal(resources)
+	if err != nil {
+		return fmt.Errorf("restore amphora %s: %w", node, err)
+	}
+	st := p.state(node)
+	for _, typeURL := range []string{
+		resource.SecretType, resource.EndpointType, resource.ClusterType, resource.RouteType, resource.ListenerType,
+	} {
+		p.server.Update(node, typeURL, marshalled[typeURL], nil)
+		for name, res := range marshalled[typeURL] {
+			st.pending[server.Key{TypeURL: typeURL, Name: name}] = res.Version
+		}
+	}
+	return nil
+}
+
+// Remove forgets an amphora that is gone for good; a Publish to it that is under way ends.
+func (p *Publisher) Remove(node string) {
+	p.mu.Lock()
+	if st := p.nodes[node]; st != nil && st.cancel != nil {
+		st.cancel(server.ErrRemoved)
+	}
+	delete(p.nodes, node)
+	p.mu.Unlock()
+	p.server.RemoveNode(node)
+}
+
+// marshal makes each resource ready to be sent, by type and name.
+func marshal(resources *translate.Resources) (map[string]map[string]*server.Resource, error) {
+	all := map[string]map[string]*server.Resource{}
+	for _, typeURL := range translate.TypeURLs() {
+		byName := map[string]*server.Resource{}
+		for name, message := range resources.All(typeURL) {
+			res, err := server.NewResource(typeURL, message)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			byName[name] = res
+		}
+		all[typeURL] = byName
+	}
+	return all, nil
+}

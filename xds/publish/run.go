@@ -1,0 +1,204 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
+	"github.com/octavia-envoy/octavia-envoy/xds/server"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
+)
+
+// run is one Publish.
+type run struct {
+	publisher *Publisher
+	state     *state
+	node      string
+	want      *translate.Resources
+	resources map[string]map[string]*server.Resource
+	result    Result
+	// unknown is whether Envoy serves, for a refused resource, a version that only the controller before us knew.
+	unknown bool
+}
+
+func (r *run) phases(ctx context.Context) error {
+	r.dropPending()
+	for _, phase := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"widen", r.widen}, {"warm", r.warm}, {"shift", r.shift}, {"warm", r.warm}, {"narrow", r.narrow},
+	} {
+		if err := phase.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", phase.name, err)
+		}
+	}
+	return nil
+}
+
+// widen sets all that traffic could be sent to; none is yet. Endpoints and secrets come before the clusters that ask for
+// them.
+func (r *run) widen(ctx context.Context) error {
+	r.set(resource.SecretType)
+	r.set(resource.EndpointType)
+	r.set(resource.ClusterType)
+	if err := r.settle(ctx, resource.ClusterType); err != nil {
+		return err
+	}
+	return r.settle(ctx, resource.EndpointType)
+}
+
+// shift moves the traffic. Routes come before the listeners that ask for them.
+func (r *run) shift(ctx context.Context) error {
+	r.set(resource.RouteType)
+	r.set(resource.ListenerType)
+	if err := r.settle(ctx, resource.ListenerType); err != nil {
+		return err
+	}
+	if err := r.settle(ctx, resource.RouteType); err != nil {
+		return err
+	}
+	return r.settle(ctx, resource.SecretType)
+}
+
+// warm waits until Envoy serves what it acknowledged, when there is any doubt.
+func (r *run) warm(ctx context.Context) error {
+	if r.state.warm {
+		return nil
+	}
+	if r.publisher.warming != nil {
+		if err := r.publisher.warming.Warm(ctx, r.node); err != nil {
+			return err
+		}
+	}
+	r.state.warm = true
+	return nil
+}
+
+// set gives the server what has changed of a type, or was refused before. The first set of a type, even of none, lets the
+// server speak of it.
+func (r *run) set(typeURL string) {
+	have := r.publisher.server.Versions(r.node, typeURL)
+	refused := r.publisher.server.Rejections(r.node)
+	changed := map[string]*server.Resource{}
+	for name, res := range r.resources[typeURL] {
+		key := server.Key{TypeURL: typeURL, Name: name}
+		if _, again := refused[key]; !again && have[name] == res.Version {
+			continue
+		}
+		changed[name] = res
+		r.state.pending[key] = res.Version
+	}
+	if have != nil && len(changed) == 0 {
+		return
+	}
+	r.publisher.server.Update(r.node, typeURL, changed, nil)
+	r.result.Updated += len(changed)
+	if typeURL == resource.ClusterType || typeURL == resource.ListenerType {
+		r.state.warm = r.state.warm && len(changed) == 0
+	}
+}
+
+// settle waits until Envoy has decided on all of a type that is pending, and takes back what it refused.
+func (r *run) settle(ctx context.Context, typeURL string) error {
+	waiting := map[server.Key]string{}
+	for key, version := range r.state.pending {
+		if key.TypeURL == typeURL {
+			waiting[key] = version
+		}
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	r.dropUnasked(typeURL, waiting)
+	err := r.publisher.server.Wait(ctx, r.node, waiting, nil)
+	var nack *server.NACKError
+	if errors.As(err, &nack) {
+		for key, text := range nack.Rejected {
+			r.result.Rejected[translate.Key(key)] = text
+			if r.publisher.server.Revert(r.node, key) {
+				r.unknown = true
+			}
+		}
+	} else if err != nil {
+		return err
+	}
+	for key := range waiting {
+		delete(r.state.pending, key)
+	}
+	return nil
+}
+
+// dropPending forgets what an interrupted Publish waited for and nobody wants now.
+func (r *run) dropPending() {
+	maps.DeleteFunc(r.state.pending, func(key server.Key, version string) bool {
+		res := r.resources[key.TypeURL][key.Name]
+		return res == nil || res.Version != version
+	})
+}
+
+// narrow removes what nothing refers to any more: what we set and what Envoy has from a former controller.
+func (r *run) narrow(ctx context.Context) error {
+	if !r.state.told {
+		// Only then it is known what Envoy holds; and a load balancer without listeners is not ACTIVE without an amphora.
+		if err := r.publisher.server.WaitTold(ctx, r.node, resource.ClusterType, resource.ListenerType); err != nil {
+			return err
+		}
+		r.state.told = true
+	}
+	keep, err := r.inUse()
+	if err != nil {
+		return err
+	}
+	for _, step := range [][]string{
+		{resource.ListenerType},
+		{resource.ClusterType, resource.RouteType},
+		{resource.EndpointType, resource.SecretType},
+	} {
+		var gone []server.Key
+		for _, typeURL := range step {
+			gone = append(gone, r.remove(typeURL, keep)...)
+		}
+		if len(gone) == 0 {
+			continue
+		}
+		if err := r.publisher.server.Wait(ctx, r.node, nil, gone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes the resources of a type that are neither wanted nor kept, and returns those whose end is worth waiting
+// for: Envoy lets go of endpoints, routes and secrets by itself with the clusters and listeners that used them.
+func (r *run) remove(typeURL string, keep func(server.Key) bool) []server.Key {
+	srv := r.publisher.server
+	candidates := map[string]struct{}{}
+	for name := range srv.Versions(r.node, typeURL) {
+		candidates[name] = struct{}{}
+	}
+	for name := range srv.Held(r.node, typeURL) {
+		candidates[name] = struct{}{}
+	}
+	var names []string
+	var gone []server.Key
+	for _, name := range slices.Sorted(maps.Keys(candidates)) {
+		key := server.Key{TypeURL: typeURL, Name: name}
+		if _, wanted := r.resources[typeURL][name]; wanted || keep(key) {
+			continue
+		}
+		names = append(names, name)
+		if typeURL == resource.ClusterType || typeURL == resource.ListenerType {
+			gone = append(gone, key)
+		}
+	}
+	if len(names) > 0 {
+		srv.Update(r.node, typeURL, nil, names)
+		r.result.Removed += len(names)
+	}
+	return gone
+}
