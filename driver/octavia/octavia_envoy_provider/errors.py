@@ -20,7 +20,8 @@ UNSENDABLE = "The load balancing provider cannot handle this request. Please con
 _EXCEPTIONS = {
     "unsupported_option": lib_exceptions.UnsupportedOptionError,
     "not_implemented": lib_exceptions.NotImplementedError,
-    "conflict": lib_exceptions.Conflict,
+    # octavia-lib has Conflict since 3.9.0, Octavia answers 409 for it since then.
+    "conflict": getattr(lib_exceptions, "Conflict", lib_exceptions.DriverError),
     "not_found": lib_exceptions.NotFound,
 }
 

@@ -154,7 +154,7 @@ def loadbalancer(**values):
             "vip_network_id": "net-1",
             "vip_port_id": "port-1",
             "vip_qos_policy_id": None,
-            "vip_sg_ids": [],
+            **({"vip_sg_ids": []} if hasattr(dm.LoadBalancer(), "vip_sg_ids") else {}),  # since octavia-lib 3.7.0
             "vip_subnet_id": "sub-1",
             **values,
         }
