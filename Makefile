@@ -34,8 +34,9 @@ shim: ## tests of the Python provider that octavia-api loads
 e2e: ## tests against a real OpenStack; OE_TESTS=pattern runs some
 	@$(CLOUD) run --instance test -- go test -count=1 -timeout 15m -run '$(OE_TESTS)' ./test/e2e/...
 
-lint: $(GOLANGCI) ## golangci-lint, and shellcheck where it is installed
+lint: $(GOLANGCI) ## golangci-lint; ruff; shellcheck where it is installed
 	$(GOLANGCI) run ./...
+	"$$($(CLOUD) uv)" tool run --quiet ruff@0.17.6 check . driver/octavia
 	@! command -v shellcheck >/dev/null || shellcheck .ci/run .ci/test.sh
 
 fmt: $(GOLANGCI) ## format the Go code

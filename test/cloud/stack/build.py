@@ -6,8 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .instance import REPOSITORY
 from .install import uv
+from .instance import REPOSITORY
 from .shell import run
 
 BINARIES = REPOSITORY / "build"

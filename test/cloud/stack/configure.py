@@ -37,7 +37,8 @@ def services(instance, venv, providers):
 
     # Files of the packages themselves. Barbican's names its other files by where a distribution would have put them.
     paste = (venv / "etc/barbican/barbican-api-paste.ini").read_text()
-    (instance.etc / "barbican/barbican-api-paste.ini").write_text(paste.replace("/etc/barbican", f"{instance.etc}/barbican"))
+    paste = paste.replace("/etc/barbican", f"{instance.etc}/barbican")
+    (instance.etc / "barbican/barbican-api-paste.ini").write_text(paste)
     (instance.etc / "neutron/api-paste.ini").write_text((venv / "etc/neutron/api-paste.ini").read_text())
     # Barbican looks for barbican.conf in ~/.barbican, and nowhere that an option could set.
     home = instance.etc / "home"
@@ -101,13 +102,14 @@ def environment(instance, venv, envoy, cloud, lab):
 def _values(instance):
     passwords = {f"{user}_password": instance.password(user) for user in USERS}
     urls = {f"{service}_url": instance.url(service) for service in PORTS}
+    authtoken = Template((CLOUD / "templates" / "authtoken").read_text()).substitute(auth_url=instance.auth_url)
     ports = {f"{service}_port": instance.port(service) for service in PORTS}
     return passwords | urls | ports | {
         "host": HOST, "state": instance.state, "run": instance.run, "etc": instance.etc,
         "kek": (instance.etc / "barbican.kek").read_text().strip(),
         "database": "mysql+pymysql://root@localhost",
         "database_options": f"unix_socket={instance.mysql_socket}&charset=utf8mb4",
-        "authtoken": Template((CLOUD / "templates" / "authtoken").read_text()).substitute(auth_url=instance.auth_url).strip(),
+        "authtoken": authtoken.strip(),
     }
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from . import configure
 from .install import CACHE, fingerprint
 from .instance import CLOUD, Instance
+from .problem import Problem
 from .services import Services
 from .shell import run, tail
-from .problem import Problem
 
 DATABASES = ("keystone", "barbican", "neutron", "octavia")
 

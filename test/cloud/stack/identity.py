@@ -37,8 +37,8 @@ def fill(instance):
         service = _ensure(cloud, "services", "service", name=name, type=kind)
         there = cloud.get("identity", f"/endpoints?service_id={service['id']}")["endpoints"]
         for interface in {"public", "internal", "admin"} - {endpoint["interface"] for endpoint in there}:
-            cloud.post("identity", "/endpoints", {"endpoint": {
-                "service_id": service["id"], "interface": interface, "url": instance.url(name), "region_id": "RegionOne"}})
+            endpoint = {"service_id": service["id"], "interface": interface, "url": instance.url(name)}
+            cloud.post("identity", "/endpoints", {"endpoint": endpoint | {"region_id": "RegionOne"}})
 
     admin = cloud.get("identity", "/users?name=admin")["users"][0]
     admin_project = cloud.get("identity", "/projects?name=admin")["projects"][0]

@@ -1,4 +1,4 @@
-"""An instance: one copy of the whole cloud with folders, ports and names of its own, so that several run side by side."""
+"""An instance: one copy of the whole cloud, with folders, ports and names of its own; several run side by side."""
 
 import os
 import re
@@ -11,8 +11,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 CLOUD = REPOSITORY / "test" / "cloud"
 HOST = "127.0.0.1"
 
-# First port of an instance. All lie below 32768, where Linux begins to hand out ports to outgoing connections: above it,
-# a service could find its port taken by some client of another.
+# First port of an instance. All lie below 32768, where Linux begins to hand out ports to outgoing connections: above
+# it, a service could find its port taken by some client of another.
 PORT_BASES = {"demo": 25000, "test": 26000}
 
 # Where a service listens, counted from the first port: the last three digits of its usual port.

@@ -1,7 +1,7 @@
 """The lab: a Linux bridge for the network `public`, and hosts on it, each a network namespace.
 
-The bridge is the one that the controller's local network driver plugs amphorae into; whoever comes first makes it. It has
-no address on this machine: clients and members meet load balancers only through it.
+The bridge is the one that the controller's local network driver plugs amphorae into; whoever comes first makes it. It
+has no address on this machine: clients and members meet load balancers only through it.
 """
 
 import ipaddress
@@ -65,9 +65,9 @@ def build(instance):
         _plug(host.namespace(instance), host.address, lab.bridge)
         if host.serves:
             arguments = [argument.format(mysql_socket=instance.mysql_socket) for argument in host.serves]
-            server(instance, host).start(
-                ["ip", "netns", "exec", host.namespace(instance), BINARIES / "lab-member", "-name", host.role, *arguments],
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+            inside = ["ip", "netns", "exec", host.namespace(instance)]
+            server(instance, host).start([*inside, BINARIES / "lab-member", "-name", host.role, *arguments],
+                                         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
     return lab
 
 

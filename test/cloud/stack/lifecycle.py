@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from . import build, checks, configure, database, identity, install, lab
@@ -79,10 +80,8 @@ def down(instance, progress):
     with progress.step(f"removing {instance.state}"):
         for folder in (instance.run, instance.state):
             shutil.rmtree(folder, ignore_errors=True)
-            try:
+            with suppress(OSError):  # another instance may live there
                 folder.parent.rmdir()
-            except OSError:
-                pass  # another instance lives there
 
 
 def status(instance):

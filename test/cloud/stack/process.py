@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from .problem import Problem
@@ -81,7 +82,8 @@ class Process:
             if not self.pid():
                 raise Problem(f"{self.name} ended while starting. {self.log} ends with:\n{tail(self.log)}")
             return ready()
-        wait_until(look, seconds, lambda: f"{self.name} is not ready after {seconds} s. {self.log} ends with:\n{tail(self.log)}")
+        wait_until(look, seconds,
+                   lambda: f"{self.name} is not ready after {seconds} s. {self.log} ends with:\n{tail(self.log)}")
 
     def _running(self):
         pid = self.pid()
@@ -106,7 +108,5 @@ def started_at(pid):
 
 def signal_group(pid, number):
     """Signals a session's leader and all that it started and that did not leave its process group."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(pid, number)
-    except ProcessLookupError:
-        pass

@@ -8,7 +8,7 @@ from .problem import Problem
 
 
 class Cloud:
-    """The admin's view of an instance. Paths begin with the service's name in the catalogue: ("network", "/v2.0/ports")."""
+    """The admin's view of an instance. A service is named by its type in the catalogue: ("network", "/v2.0/ports")."""
 
     def __init__(self, instance):
         self.instance = instance
@@ -48,6 +48,7 @@ class Cloud:
                 text = answer.read()
                 return answer.headers, json.loads(text) if text else {}
         except urllib.error.HTTPError as error:
-            raise Problem(f"{method} {url} answered {error.code}: {error.read().decode(errors='replace')[:500]}") from None
+            text = error.read().decode(errors="replace")
+            raise Problem(f"{method} {url} answered {error.code}: {text[:500]}") from None
         except OSError as error:
             raise Problem(f"{method} {url}: {error}") from None

@@ -5,8 +5,8 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 from .build import BINARIES
 from .instance import CLOUD, HOST
@@ -69,8 +69,8 @@ class Services:
                 "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--sync-binlog=0"]
 
     def _mariadb_ready(self):
-        return subprocess.run(["mariadb", "--no-defaults", "-u", "root", "-S", self.instance.mysql_socket, "-e", "select 1"],
-                              capture_output=True, check=False).returncode == 0
+        query = ["mariadb", "--no-defaults", "-u", "root", "-S", self.instance.mysql_socket, "-e", "select 1"]
+        return subprocess.run(query, capture_output=True, check=False).returncode == 0
 
     def environment(self):
         """What every service's environment holds: nothing of the caller's, whose proxies or OS_* could mislead it."""

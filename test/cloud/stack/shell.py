@@ -7,7 +7,7 @@ from pathlib import Path
 from .problem import Problem
 
 
-def run(*command, log=None, env=None, cwd=None, stdin=None):
+def run(*command, log=None, env=None, cwd=None):
     """Runs a command to its end and returns what it printed; with a log, its output is appended there instead.
 
     A failure is a Problem that quotes the end of the output.
@@ -15,13 +15,11 @@ def run(*command, log=None, env=None, cwd=None, stdin=None):
     words = [str(word) for word in command]
     try:
         if log is None:
-            done = subprocess.run(words, env=env, cwd=cwd, input=stdin, text=True, check=False,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            done = subprocess.run(words, env=env, cwd=cwd, text=True, check=False, capture_output=True)
             output = done.stdout + done.stderr
         else:
             with Path(log).open("a") as file:
-                done = subprocess.run(words, env=env, cwd=cwd, input=stdin, text=True, check=False,
-                                      stdout=file, stderr=subprocess.STDOUT)
+                done = subprocess.run(words, env=env, cwd=cwd, check=False, stdout=file, stderr=subprocess.STDOUT)
             output = f"{tail(log)}\n(all of it: {log})"
     except FileNotFoundError:
         raise Problem(f"{words[0]} is not installed") from None
