@@ -1,10 +1,12 @@
 package integration
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
@@ -156,5 +158,38 @@ func TestSameNamesComeBackAtOnce(t *testing.T) {
 		if n := e.stat(name); n > 0 {
 			t.Fatalf("%s is %d", name, n)
 		}
+	}
+}
+
+// Envoy does not ask for endpoints that it has: neither when a cluster changes and keeps the name of its endpoints, nor
+// when it returns to what it was while its successor warms. Each such change took 15 s.
+func TestChangedClusterWarmsAtOnce(t *testing.T) {
+	c, e, _ := fixture(t)
+	l, p := listener(t, "l1", "p1"), pool("p1", member(t, "m1"))
+	want := func(connectTimeout time.Duration) *translate.Resources {
+		resources := translated(t, []model.Listener{l}, p)
+		resources.Clusters["p1"].ConnectTimeout = durationpb.New(connectTimeout)
+		resources.Clusters["p1"].HealthChecks = httpHealthCheck()
+		return resources
+	}
+	c.accepted("amphora-1", want(time.Second))
+	traffic := startLoad(t, l)
+	c.accepted("amphora-1", want(2*time.Second))
+	c.accepted("amphora-1", want(3*time.Second))
+
+	// Superseded while it warms, by what was there before.
+	older, begun := make(chan error, 1), c.metric("resources_sent_total", "cluster")
+	go func() {
+		_, err := c.publisher.Publish(t.Context(), "amphora-1", want(4*time.Second))
+		older <- err
+	}()
+	eventually(t, "the cluster was sent", func() bool { return c.metric("resources_sent_total", "cluster") > begun })
+	c.accepted("amphora-1", want(3*time.Second))
+	if err := <-older; !errors.Is(err, publish.ErrSuperseded) {
+		t.Fatal(err)
+	}
+	traffic.lossless(t)
+	if n := e.stat("cluster.p1.init_fetch_timeout"); n > 0 {
+		t.Fatalf("Envoy gave up waiting for endpoints %d times", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 )
 
 // answer tells a watch what its Envoy lacks, and says whether there was anything. With hints only those names are looked
@@ -42,7 +43,31 @@ func (st *stream) answer(typeURL string, w *watch, hints []string) bool {
 	w.answers <- &cache.DeltaPassthroughResponse{
 		DeltaRequest: w.request, DeltaDiscoveryResponse: resp, NextVersionMap: map[string]string{},
 	}
+	if typeURL == resource.ClusterType {
+		st.repeatEndpoints(d, resp.GetResources())
+	}
 	return true
+}
+
+// repeatEndpoints sends the endpoints of clusters that were just sent once more, if Envoy has them under that name. It
+// does not ask for what it has, and a changed cluster that waits for them would warm until the fetch timeout, 15 s
+// (https://github.com/envoyproxy/envoy/issues/13009).
+func (st *stream) repeatEndpoints(d *desired, clusters []*discoveryv3.Resource) {
+	h := st.types[resource.EndpointType]
+	if h == nil {
+		return
+	}
+	var hints []string
+	for _, sent := range clusters {
+		name := d.resources[sent.GetName()].endpoints
+		if _, told := h.told[name]; told {
+			delete(h.told, name)
+			hints = append(hints, name)
+		}
+	}
+	if w := st.watches[resource.EndpointType]; w != nil && len(hints) > 0 && st.answer(resource.EndpointType, w, hints) {
+		delete(st.watches, resource.EndpointType)
+	}
 }
 
 // nextAlone picks a resource that is to be sent in a message of its own.

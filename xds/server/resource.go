@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -14,6 +16,8 @@ type Resource struct {
 	// so that an Envoy that comes back is sent nothing that it holds.
 	Version string
 	body    *anypb.Any
+	// endpoints is the name under which a cluster asks for its endpoints; "" for other resources.
+	endpoints string
 }
 
 // NewResource marshals a resource.
@@ -23,7 +27,11 @@ func NewResource(typeURL string, message proto.Message) (*Resource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshal %s: %w", Kind(typeURL), err)
 	}
-	return &Resource{Version: cache.HashResource(bytes), body: &anypb.Any{TypeUrl: typeURL, Value: bytes}}, nil
+	res := &Resource{Version: cache.HashResource(bytes), body: &anypb.Any{TypeUrl: typeURL, Value: bytes}}
+	if cluster, ok := message.(*clusterv3.Cluster); ok && cluster.GetType() == clusterv3.Cluster_EDS {
+		res.endpoints = cmp.Or(cluster.GetEdsClusterConfig().GetServiceName(), cluster.GetName())
+	}
+	return res, nil
 }
 
 // Message returns a copy of the resource.
