@@ -55,7 +55,15 @@ func Merge[T any](existing T, change []byte) (merged T, keys []string, err error
 	return merged, keys, err
 }
 
-// decodeRoot decodes data, one JSON object, into target and returns the keys of the object.
+// Metadata decodes the metadata of a flavor or an availability zone, an object whose keys are the operator's own. The
+// error is an *Error.
+func Metadata(data []byte) (map[string]any, error) {
+	metadata := make(map[string]any)
+	_, err := decodeRoot(data, reflect.ValueOf(&metadata).Elem(), false)
+	return metadata, err
+}
+
+// decodeRoot decodes data, one JSON object, into target, a struct or a map, and returns the keys of a struct's object.
 func decodeRoot(data []byte, target reflect.Value, merge bool) ([]string, error) {
 	if len(data) > MaxBytes {
 		err := fail(fmt.Sprintf("the body is larger than the limit of %d MiB", MaxBytes>>20))
@@ -80,7 +88,12 @@ func decodeRoot(data []byte, target reflect.Value, merge bool) ([]string, error)
 	if token != json.Delim('{') {
 		return nil, fail("must be a JSON object, not " + describe(token))
 	}
-	keys := w.structure(target, "")
+	var keys []string
+	if target.Kind() == reflect.Map {
+		w.mapping(target, "")
+	} else {
+		keys = w.structure(target, "")
+	}
 	if len(w.problems) > 0 {
 		return nil, &Error{Problems: w.problems}
 	}
