@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
 )
 
 // envoy is a real Envoy as an amphora runs it.
@@ -36,9 +37,7 @@ func startEnvoy(t *testing.T, ca *authority, id, nodeID, xds string) *envoy {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
 	}}}
-	bootstrap := bootstrapJSON(nodeID, socket, xds, ca.write(t, dir, "octavia-envoy://amphora/"+id))
-	config := filepath.Join(dir, "envoy.json")
-	must(t, os.WriteFile(config, []byte(bootstrap), 0o600))
+	config := writeBootstrap(t, dir, nodeID, socket, xds, ca.write(t, dir, "octavia-envoy://amphora/"+id))
 	log, err := os.Create(e.log)
 	must(t, err)
 
@@ -115,33 +114,32 @@ func (w *warming) Warm(ctx context.Context, _ string) error {
 	}
 }
 
-// bootstrapJSON is the least that Envoy needs to reach the controller. xds is host:port or the path of a socket.
-func bootstrapJSON(nodeID, admin, xds string, tls files) string {
-	address := fmt.Sprintf(`{"pipe": {"path": %q}}`, xds)
-	if host, port, err := net.SplitHostPort(xds); err == nil {
-		address = fmt.Sprintf(`{"socket_address": {"address": %q, "port_value": %s}}`, host, port)
+// writeBootstrap writes what an amphora's Envoy starts with and returns its path. xds is host:port or the path of a socket.
+func writeBootstrap(t *testing.T, dir, nodeID, admin, xds string, tls files) string {
+	t.Helper()
+	controller := "unix:" + xds
+	if _, _, err := net.SplitHostPort(xds); err == nil {
+		controller = "tcp:" + xds
 	}
-	return fmt.Sprintf(`{
-  "node": {"id": %q, "cluster": "test"},
-  "admin": {"address": {"pipe": {"path": %q}}},
-  "dynamic_resources": {
-    "ads_config": {"api_type": "DELTA_GRPC", "transport_api_version": "V3",
-      "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
-    "lds_config": {"ads": {}, "resource_api_version": "V3"},
-    "cds_config": {"ads": {}, "resource_api_version": "V3"}},
-  "static_resources": {"clusters": [{
-    "name": "xds", "type": "STATIC", "connect_timeout": "5s",
-    "load_assignment": {"cluster_name": "xds", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": %s}}]}]},
-    "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": {
-      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-      "sni": %q,
-      "common_tls_context": {
-        "tls_certificates": [{"certificate_chain": {"filename": %q}, "private_key": {"filename": %q}}],
-        "validation_context": {"trusted_ca": {"filename": %q},
-          "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": %q}}]}}}},
-    "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-      "explicit_http_config": {"http2_protocol_options": {
-        "connection_keepalive": {"interval": "10s", "timeout": "5s"}}}}}}]}}`,
-		nodeID, admin, address, serverName, tls.cert, tls.key, tls.ca, serverName)
+	options := bootstrap.Options{
+		NodeID: nodeID, Cluster: "lb", Controller: controller, ServerName: serverName,
+		CertFile: tls.cert, KeyFile: tls.key, CAFile: tls.ca, AdminSocket: admin,
+	}
+	written, err := bootstrap.Secrets(options)
+	must(t, err)
+	config := filepath.Join(dir, "envoy.json")
+	written[config], err = bootstrap.Envoy(options)
+	must(t, err)
+	for path, content := range written {
+		must(t, os.WriteFile(path, content, 0o600))
+	}
+	return config
+}
+
+// fetchTimeouts counts how often Envoy gave up waiting for a resource.
+func (e *envoy) fetchTimeouts() int {
+	e.t.Helper()
+	text, err := os.ReadFile(e.log)
+	must(e.t, err)
+	return strings.Count(string(text), "initial fetch timed out")
 }

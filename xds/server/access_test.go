@@ -24,7 +24,7 @@ func code(t *testing.T, err error, want codes.Code, text string) {
 	}
 }
 
-// firstError opens an ADS stream and returns what it ends with.
+// adsError opens an ADS stream and returns what it ends with.
 func adsError(t *testing.T, conn *grpc.ClientConn) error {
 	t.Helper()
 	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(t.Context())
@@ -40,7 +40,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 			clusterservicev3.RegisterClusterDiscoveryServiceServer(g, clusterservicev3.UnimplementedClusterDiscoveryServiceServer{})
 		}}
 	})
-	amphora, operator, nobody := f.dial(t, amphoraURI+"n"), f.dial(t, operatorURI+"eve"), f.dial(t, "")
+	amphora, operator, nobody := f.dial(t, "octavia-envoy://amphora/n"), f.dial(t, "octavia-envoy://operator/eve"), f.dial(t, "")
 
 	_, err := healthv1.NewHealthClient(operator).Check(t.Context(), &healthv1.HealthCheckRequest{})
 	must(t, err)
@@ -49,7 +49,8 @@ func TestWhoMayCallWhat(t *testing.T) {
 	_, err = statusv3.NewClientStatusDiscoveryServiceClient(amphora).FetchClientStatus(t.Context(), &statusv3.ClientStatusRequest{})
 	code(t, err, codes.PermissionDenied, "may not call")
 	code(t, adsError(t, operator), codes.PermissionDenied, "operator eve may not call")
-	code(t, adsError(t, nobody), codes.Unauthenticated, "no URI SAN")
+	code(t, adsError(t, f.dial(t, "octavia-envoy://api/shim")), codes.PermissionDenied, "api shim may not call")
+	code(t, adsError(t, nobody), codes.Unauthenticated, "0 URI SANs")
 
 	_, err = clusterservicev3.NewClusterDiscoveryServiceClient(operator).FetchClusters(t.Context(), &discoveryv3.DiscoveryRequest{})
 	code(t, err, codes.PermissionDenied, "operator eve may not call")
@@ -59,7 +60,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 
 func TestOnlyDeltaADSIsServed(t *testing.T) {
 	f := start(t, nil)
-	amphora := f.dial(t, amphoraURI+"n")
+	amphora := f.dial(t, "octavia-envoy://amphora/n")
 	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(amphora).StreamAggregatedResources(t.Context())
 	must(t, err)
 	_, err = stream.Recv()
@@ -76,7 +77,7 @@ func TestTLSIsNeeded(t *testing.T) {
 
 func TestReflectionListsTheServices(t *testing.T) {
 	f := start(t, nil)
-	stream, err := reflectionv1.NewServerReflectionClient(f.dial(t, operatorURI+"eve")).ServerReflectionInfo(t.Context())
+	stream, err := reflectionv1.NewServerReflectionClient(f.dial(t, "octavia-envoy://operator/eve")).ServerReflectionInfo(t.Context())
 	must(t, err)
 	must(t, stream.Send(&reflectionv1.ServerReflectionRequest{
 		MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{},
@@ -105,7 +106,7 @@ func TestClientStatus(t *testing.T) {
 	c.nack(c.expect([]string{"bad", "good"}, nil), "Error adding/updating cluster(s) bad: for a reason")
 	must(t, wait(f, map[Key]string{key("good"): cluster(t, "good", 1).Version}))
 
-	client := statusv3.NewClientStatusDiscoveryServiceClient(f.dial(t, operatorURI+"eve"))
+	client := statusv3.NewClientStatusDiscoveryServiceClient(f.dial(t, "octavia-envoy://operator/eve"))
 	all, err := client.FetchClientStatus(t.Context(), &statusv3.ClientStatusRequest{})
 	must(t, err)
 	equal(t, len(all.GetConfig()), 2)

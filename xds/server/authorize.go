@@ -33,7 +33,7 @@ func (s *Server) authorize(ctx context.Context, fullMethod string) (context.Cont
 	}
 	service, _, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
 	if roles, known := s.permissions[service]; known && !slices.Contains(roles, who.role) {
-		s.logger.Warn("refused a call", "method", fullMethod, "role", who.role.String(), "name", who.name)
+		s.logger.Warn("refused a call", "method", fullMethod, "role", string(who.role), "name", who.name)
 		return nil, grpcstatus.Errorf(codes.PermissionDenied, "%s %s may not call %s", who.role, who.name, service)
 	}
 	return context.WithValue(ctx, identityKey{}, who), nil

@@ -5,32 +5,23 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 )
 
-// The URI SANs by which a certificate says whose it is.
-const (
-	amphoraURI  = "octavia-envoy://amphora/"
-	operatorURI = "octavia-envoy://operator/"
-)
-
 // role decides what a peer may call.
-type role int
+type role string
 
+// The roles, as the certificates name them: URI SAN octavia-envoy://<role>/<name>.
 const (
-	roleAmphora role = iota + 1
-	roleOperator
+	roleAmphora  role = "amphora"
+	roleOperator role = "operator"
 )
 
-func (r role) String() string {
-	if r == roleOperator {
-		return "operator"
-	}
-	return "amphora"
-}
+const scheme = "octavia-envoy"
 
 // identity is who is at the other end, as its certificate says.
 type identity struct {
@@ -46,27 +37,22 @@ func NodeFromContext(ctx context.Context) (string, bool) {
 	return who.name, ok && who.role == roleAmphora
 }
 
-// AmphoraFromURI is the default of Options.Identify: the amphora's id from the URI SAN octavia-envoy://amphora/<id>.
-func AmphoraFromURI(cert *x509.Certificate) (string, error) {
-	return fromURI(cert, amphoraURI)
-}
-
-func fromURI(cert *x509.Certificate, prefix string) (string, error) {
-	found := ""
+// identityFromURI is the default of Options.Identify: the one URI SAN octavia-envoy://<role>/<name>.
+func identityFromURI(cert *x509.Certificate) (who, name string, err error) {
+	var found []*url.URL
 	for _, uri := range cert.URIs {
-		name, ok := strings.CutPrefix(uri.String(), prefix)
-		if !ok || name == "" {
-			continue
+		if uri.Scheme == scheme {
+			found = append(found, uri)
 		}
-		if found != "" {
-			return "", fmt.Errorf("certificate has several URI SANs %s…", prefix)
-		}
-		found = name
 	}
-	if found == "" {
-		return "", fmt.Errorf("certificate has no URI SAN %s<id>", prefix)
+	if len(found) != 1 {
+		return "", "", fmt.Errorf("certificate has %d URI SANs %s://…, want one", len(found), scheme)
 	}
-	return found, nil
+	name = strings.TrimPrefix(found[0].Path, "/")
+	if name == "" || strings.Contains(name, "/") {
+		return "", "", fmt.Errorf("certificate has no name in its URI SAN %s://…", scheme)
+	}
+	return found[0].Host, name, nil
 }
 
 // identify reads the verified certificate of the peer.
@@ -79,16 +65,12 @@ func (s *Server) identify(ctx context.Context) (identity, error) {
 	if !ok || len(info.State.VerifiedChains) == 0 {
 		return identity{}, errors.New("no verified client certificate")
 	}
-	cert := info.State.VerifiedChains[0][0]
-	if name, err := fromURI(cert, operatorURI); err == nil {
-		return identity{role: roleOperator, name: name}, nil
-	}
-	name, err := s.identifyNode(cert)
+	who, name, err := s.identifyPeer(info.State.VerifiedChains[0][0])
 	if err != nil {
 		return identity{}, err
 	}
 	if name == "" {
-		return identity{}, errors.New("certificate names no amphora")
+		return identity{}, errors.New("certificate has no name")
 	}
-	return identity{role: roleAmphora, name: name}, nil
+	return identity{role: role(who), name: name}, nil
 }

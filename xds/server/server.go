@@ -39,9 +39,9 @@ type Options struct {
 	// TLS has the server's certificate and the CA of the amphorae and operators. Client certificates are required,
 	// whatever it says.
 	TLS *tls.Config
-	// Identify reads the amphora's id from its verified certificate; nil is AmphoraFromURI. The certificates of operators
-	// have the URI SAN octavia-envoy://operator/<name>.
-	Identify func(*x509.Certificate) (node string, err error)
+	// Identify reads from a verified certificate whose it is: the role, amphora or operator, and the name, which for an
+	// amphora is its id. nil takes them from the URI SAN octavia-envoy://<role>/<name>.
+	Identify func(*x509.Certificate) (role, name string, err error)
 	// Registry takes the metrics; nil keeps them to ourselves.
 	Registry prometheus.Registerer
 	// Register adds further services; only amphorae may call them. See NodeFromContext.
@@ -54,7 +54,7 @@ type Options struct {
 type Server struct {
 	logger       *slog.Logger
 	tls          *tls.Config
-	identifyNode func(*x509.Certificate) (string, error)
+	identifyPeer func(*x509.Certificate) (string, string, error)
 	register     []func(*grpc.Server)
 	clock        func() time.Time
 	metrics      *metrics
@@ -77,7 +77,7 @@ func New(options Options) (*Server, error) {
 	s := &Server{
 		logger:       options.Logger,
 		tls:          config,
-		identifyNode: options.Identify,
+		identifyPeer: options.Identify,
 		register:     options.Register,
 		clock:        options.Now,
 		metrics:      m,
@@ -86,8 +86,8 @@ func New(options Options) (*Server, error) {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
-	if s.identifyNode == nil {
-		s.identifyNode = AmphoraFromURI
+	if s.identifyPeer == nil {
+		s.identifyPeer = identityFromURI
 	}
 	if s.clock == nil {
 		s.clock = time.Now

@@ -113,7 +113,7 @@ func (f *fixture) connect(t *testing.T, node string) *client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(f.dial(t, amphoraURI+node)).DeltaAggregatedResources(ctx)
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(f.dial(t, "octavia-envoy://amphora/"+node)).DeltaAggregatedResources(ctx)
 	must(t, err)
 	return &client{t: t, stream: stream, close: cancel}
 }
