@@ -118,7 +118,6 @@ func TestEnvoyAccepts(t *testing.T) {
 		files := newFiles(t)
 		files.options.Controller = controller
 		config := files.write(t)
-		//nolint:gosec // the test's own files
 		output, err := exec.CommandContext(t.Context(), binary, "--mode", "validate", "-c", config).CombinedOutput()
 		if err != nil {
 			t.Errorf("Envoy refuses it: %v\n%s", err, output)

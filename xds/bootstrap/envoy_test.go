@@ -129,7 +129,6 @@ func expect(t *testing.T, serials <-chan int64, want int64) {
 func start(t *testing.T, f *files) {
 	t.Helper()
 	var output bytes.Buffer
-	//nolint:gosec // the test's own files
 	command := exec.Command(envoybin.Path(t), "-c", f.write(t), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn")
 	command.Stdout, command.Stderr = &output, &output
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

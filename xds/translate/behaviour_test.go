@@ -39,6 +39,10 @@ func TestHTTP(t *testing.T) {
 	}
 	one, two := member("one"), member("two")
 	slow := server(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	late := server(t, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(time.Second) // Far longer than the client may be silent.
+		_, _ = io.WriteString(w, "at last")
+	})
 	rude := raw(t, func(c net.Conn) { _, _ = http.ReadRequest(bufio.NewReader(c)) })
 	upgrade := raw(t, func(c net.Conn) {
 		reader := bufio.NewReader(c)
@@ -51,7 +55,9 @@ func TestHTTP(t *testing.T) {
 	headers, down := listener(t, "headers", "HTTP", "blue"), listener(t, "down", "HTTP", "down")
 	headers.InsertHeaders = map[string]string{"X-Forwarded-For": "true", "X-Forwarded-Port": "true", "X-Forwarded-Proto": "true"}
 	waits, closes := listener(t, "waits", "HTTP", "slow"), listener(t, "closes", "HTTP", "rude")
-	waits.TimeoutMemberData, waits.TimeoutClientData = 200, 200
+	waits.TimeoutMemberData, waits.TimeoutClientData = 200, maxTimeout
+	hasty := listener(t, "hasty", "HTTP", "late")
+	hasty.TimeoutMemberData, hasty.TimeoutClientData = maxTimeout, 200
 	half, socket := listener(t, "half", "HTTP", "half"), listener(t, "socket", "HTTP", "socket")
 	drains, refuses := listener(t, "drains", "HTTP", "drains"), listener(t, "refuses", "HTTP", "refuses")
 	down2 := pool("down", "HTTP", one)
@@ -59,9 +65,9 @@ func TestHTTP(t *testing.T) {
 	draining := pool("drains", "HTTP", one, two)
 	draining.Members[0].Weight = 0
 	serve(t, &model.LoadBalancer{
-		Listeners: []model.Listener{web, none, headers, down, waits, closes, half, socket, drains, refuses},
+		Listeners: []model.Listener{web, none, headers, down, waits, closes, hasty, half, socket, drains, refuses},
 		Pools: []model.Pool{
-			pool("blue", "HTTP", one, two), pool("slow", "HTTP", slow), pool("rude", "HTTP", rude), down2, draining,
+			pool("blue", "HTTP", one, two), pool("slow", "HTTP", slow), pool("late", "HTTP", late), pool("rude", "HTTP", rude), down2, draining,
 			pool("half", "HTTP", dead(t), one), pool("socket", "HTTP", upgrade), pool("refuses", "HTTP", dead(t)),
 		},
 	})
@@ -144,13 +150,18 @@ func TestHTTP(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a client may wait for its answer", func(t *testing.T) {
+		if response, body := ask(t, &hasty, get); body != "at last" {
+			t.Errorf("got %s %q", response.Status, body)
+		}
+	})
 	t.Run("a silent client is closed", func(t *testing.T) {
-		if got := drained(t, dial(t, &waits)); got != "" {
+		if got := drained(t, dial(t, &hasty)); got != "" {
 			t.Errorf("got %q", got)
 		}
 	})
 	t.Run("a request that stops half way", func(t *testing.T) {
-		connection := dial(t, &waits)
+		connection := dial(t, &hasty)
 		_, _ = io.WriteString(connection, "GET / HTTP/1.1\r\nHost: x\r\n")
 		if got := drained(t, connection); !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.Contains(got, "408 Request Time-out") {
 			t.Errorf("got %q", got)

@@ -21,7 +21,6 @@ func TestEnvoyAccepts(t *testing.T) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			res, _ := LoadBalancer(readTree(t, dir))
-			//nolint:gosec // the test's own files
 			output, err := exec.CommandContext(t.Context(), binary, "--mode", "validate", "-c", writeStatic(t, res)).CombinedOutput()
 			if err != nil {
 				t.Errorf("Envoy refuses it: %v\n%s", err, output)

@@ -3,12 +3,14 @@ package translate
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -60,7 +62,6 @@ func serve(t *testing.T, lb *model.LoadBalancer) {
 		t.Fatal(err)
 	}
 	var output bytes.Buffer
-	//nolint:gosec // the test's own files
 	command := exec.Command(envoybin.Path(t), "-c", writeStatic(t, res), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn")
 	command.Stdout, command.Stderr = &output, &output
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -175,7 +176,7 @@ func ask(t *testing.T, l *model.Listener, request string) (*http.Response, strin
 func drained(t *testing.T, connection net.Conn) string {
 	t.Helper()
 	data, err := io.ReadAll(connection)
-	if timeout, ok := err.(net.Error); ok && timeout.Timeout() { //nolint:errorlint // of net itself
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("the connection stays open")
 	}
 	return string(data)
