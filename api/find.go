@@ -35,11 +35,7 @@ func (s *server) find(ctx context.Context, call *call) (*model.LoadBalancer, err
 
 // owner returns the load balancer that the object of a call is in.
 func (s *server) owner(ctx context.Context, call *call) (string, error) {
-	refs := []model.Ref{call.object, call.parent}
-	if call.op == model.OpCreate {
-		refs = refs[1:]
-	}
-	for _, ref := range refs {
+	for _, ref := range []model.Ref{call.object, call.parent} {
 		if ref.ID == "" {
 			continue
 		}

@@ -135,10 +135,10 @@ func TestMerge(t *testing.T) {
 		DefaultPoolID: "p", AllowedCIDRs: []string{"10.0.0.0/8"}, AdminStateUp: false,
 		DefaultTLSContainer: &model.TLSContainer{PrivateKey: "K"},
 	}
-	merged, keys, err := wire.Merge(existing, []byte(`{"name":"new","timeout_client_data":null,"default_pool_id":null,
-		"allowed_cidrs":["192.0.2.0/24"]}`))
+	merged, keys, err := wire.Merge(existing, []byte(`{"name":"new","timeout_client_data":null,
+		"allowed_cidrs":["192.0.2.0/24"],"default_pool_id":null}`))
 	require.NoError(t, err)
-	assert.Equal(t, []string{"name", "timeout_client_data", "default_pool_id", "allowed_cidrs"}, keys)
+	assert.Equal(t, []string{"name", "timeout_client_data", "allowed_cidrs", "default_pool_id"}, keys)
 	want := existing
 	want.Name, want.TimeoutClientData, want.DefaultPoolID = "new", model.DefaultTimeoutClientData, ""
 	want.AllowedCIDRs = []string{"192.0.2.0/24"}

@@ -352,6 +352,15 @@ func TestInvalid(t *testing.T) {
 			onMember(func(m *model.Member) { m.Weight = 257 }),
 			"pools[0].members[0].weight: weight must be between 0 and 256, not 257.",
 		},
+		"same member, mapped": {
+			func(lb *model.LoadBalancer) {
+				pool := &lb.Pools[0]
+				second := pool.Members[0]
+				second.ID, second.Address = otherID, "::ffff:192.0.2.1"
+				pool.Members = append(pool.Members, second)
+			},
+			"pools[0].members[1].address: 192.0.2.1:80 is in the pool already, as the member " + memberID + ".",
+		},
 		"same member": {
 			func(lb *model.LoadBalancer) {
 				pool := &lb.Pools[0]
