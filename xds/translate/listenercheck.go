@@ -121,10 +121,10 @@ func checkClosed(listener *model.Listener, refuse func(field, reason string)) {
 	}{
 		{"default_tls_container_ref", listener.DefaultTLSContainerRef != "" || listener.DefaultTLSContainer != nil},
 		{"sni_container_refs", len(listener.SNIContainerRefs)+len(listener.SNIContainers) > 0},
-		{"client_ca_tls_container_ref", listener.ClientCATLSContainerRef != ""},
-		{"client_crl_container_ref", listener.ClientCRLContainerRef != ""},
+		{"client_ca_tls_container_ref", listener.ClientCATLSContainerRef != "" || listener.ClientCATLSContainer != ""},
+		{"client_crl_container_ref", listener.ClientCRLContainerRef != "" || listener.ClientCRLContainer != ""},
 		{"client_authentication", listener.ClientAuthentication != "" && listener.ClientAuthentication != "NONE"},
-		{"hsts_max_age", listener.HSTSMaxAge != nil},
+		{"hsts_max_age", listener.HSTSMaxAge != nil || listener.HSTSIncludeSubdomains || listener.HSTSPreload},
 	} {
 		if reference.set {
 			refuse(reference.field, unsupported("TLS on the listener", ""))

@@ -36,12 +36,15 @@ func (t *translation) pool(pool *model.Pool) {
 	if pool.TLSEnabled {
 		refuse("tls_enabled", unsupported("TLS to members", ""))
 	}
-	for _, reference := range []struct{ field, value string }{
-		{"tls_container_ref", pool.TLSContainerRef},
-		{"ca_tls_container_ref", pool.CATLSContainerRef},
-		{"crl_container_ref", pool.CRLContainerRef},
+	for _, reference := range []struct {
+		field string
+		set   bool
+	}{
+		{"tls_container_ref", pool.TLSContainerRef != "" || pool.TLSContainer != nil},
+		{"ca_tls_container_ref", pool.CATLSContainerRef != "" || pool.CATLSContainer != ""},
+		{"crl_container_ref", pool.CRLContainerRef != "" || pool.CRLContainer != ""},
 	} {
-		if reference.value != "" {
+		if reference.set {
 			refuse(reference.field, unsupported("TLS to members", ""))
 		}
 	}

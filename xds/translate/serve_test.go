@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
 )
@@ -30,14 +32,9 @@ const vip = "127.0.0.1"
 // listener returns a listener on a free port, with Octavia's defaults.
 func listener(t *testing.T, id, protocol, pool string) model.Listener {
 	t.Helper()
-	free, err := new(net.ListenConfig).Listen(t.Context(), "tcp", vip+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = free.Close() }()
 	return model.Listener{
 		ID: id, Protocol: protocol, DefaultPoolID: pool, AdminStateUp: true, ConnectionLimit: -1,
-		ProtocolPort: int(netip.MustParseAddrPort(free.Addr().String()).Port()),
+		ProtocolPort: hold(t),
 	}
 }
 
@@ -128,14 +125,28 @@ func raw(t *testing.T, handle func(net.Conn)) string {
 }
 
 // dead is an address where nobody listens.
-func dead(t *testing.T) string {
+func dead(t *testing.T) string { return fmt.Sprintf("%s:%d", vip, hold(t)) }
+
+// hold takes a free port until the end of the test, without listening on it. Only Envoy can then bind it: it shares
+// ports, as all its workers listen.
+func hold(t *testing.T) int {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", vip+":0")
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Cleanup(func() { _ = unix.Close(socket) })
+	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(socket, &unix.SockaddrInet4{Addr: netip.MustParseAddr(vip).As4()}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name.(*unix.SockaddrInet4).Port
 }
 
 // dial opens a connection to a listener that cannot outlive the test's patience.
