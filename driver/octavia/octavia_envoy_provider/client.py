@@ -81,15 +81,16 @@ def _exchange(
                 settings.url, "request_timeout", f"no whole answer in {settings.request_timeout:g} s"
             ) from None
         except ssl.SSLError as exc:
-            # With TLS 1.3 a server refuses the client's certificate after the handshake, from the client's view.
             raise errors.unreachable(settings.url, "client_cert_file", f"TLS: {exc}") from None
-        except http.client.HTTPException as exc:
-            # Not its text, which may quote what was received.
-            raise errors.unreachable(
-                settings.url, "controller_url", f"half an answer or none of HTTP ({type(exc).__name__})"
-            ) from None
-        except OSError as exc:
-            raise errors.unreachable(settings.url, "controller_url", str(exc)) from None
+        except (http.client.HTTPException, OSError) as exc:
+            # With TLS 1.3 a server refuses the client's certificate after the handshake, from the client's view, and
+            # the alert that says so may be lost to the end of the connection.
+            ended = isinstance(exc, ConnectionError) and not settings.socket_path
+            option = "client_cert_file" if ended else "controller_url"
+            cause = str(exc)
+            if isinstance(exc, http.client.HTTPException):  # its text may quote what was received
+                cause = f"half an answer or none of HTTP ({type(exc).__name__})"
+            raise errors.unreachable(settings.url, option, cause) from None
 
 
 def _read(response: http.client.HTTPResponse) -> tuple[int, bytes]:

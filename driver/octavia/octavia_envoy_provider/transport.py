@@ -34,7 +34,7 @@ def connect(settings: config.Settings) -> socket.socket:
         option, cause = "client_cert_file", f"TLS: {exc}"
     except (OSError, UnicodeError) as exc:
         option, cause = "controller_url", str(exc)
-    raise errors.unreachable(settings.url, option, cause) from None
+    raise errors.unreachable(settings.url, option, cause)
 
 
 def _connect_unix(path: str, timeout: float) -> socket.socket:

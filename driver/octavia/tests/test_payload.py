@@ -145,6 +145,13 @@ def test_without_an_id_nothing_is_sent(call, missing, driver, controller):
     assert controller.requests == []
 
 
+def test_the_id_of_an_update_may_be_in_old_only(driver, controller):
+    driver.member_update(trees.member(), dm.Member(weight=3))
+
+    assert controller.only.path == "/v1/pools/p-1/members/m-1"
+    assert controller.only.body == {"member_id": "m-1", "pool_id": "p-1", "weight": 3}
+
+
 def test_patch_prefers_the_ids_of_new():
     old = dm.Member(member_id="m-old", pool_id="p-old", weight=9)
     new = dm.Member(member_id="m-1", pool_id=None)

@@ -72,7 +72,7 @@ def test_an_error_that_quotes_it_is_redacted(call, driver, controller, all_logs)
 def test_an_echo_instead_of_an_answer(call, driver, raw, all_logs):
     def talk(connection):
         servers.read_request(connection)
-        connection.sendall(trees.PEM_KEY.encode())
+        connection.sendall(MARK.encode() + b"\n" + trees.PEM_KEY.encode())
 
     raw(talk)
 

@@ -142,7 +142,28 @@ def test_a_client_of_another_authority(tls, authorities, options):
 
     assert error.user_fault_string == errors.UNREACHABLE
     assert tls.url in error.operator_fault_string
+    assert "option client_cert_file in" in error.operator_fault_string
     assert tls.requests == []
+
+
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}"])
+def test_no_tls_after_the_handshake(says, tls, options):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def talk():
+            connection = server.accept()[0]
+            with connection.dup() as below, tls.tls.wrap_socket(connection, server_side=True) as encrypted:
+                servers.read_request(encrypted)
+                below.sendall(says)
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        options(controller_url=f"https://127.0.0.1:{server.getsockname()[1]}")
+        error = refused()
+        thread.join()
+
+    assert error.user_fault_string == errors.UNREACHABLE
+    assert "option client_cert_file in" in error.operator_fault_string
 
 
 def test_a_renewed_certificate_needs_no_restart(tls, authorities, tmp_path, options):
