@@ -213,7 +213,9 @@ func TestCancelledWhileWaiting(t *testing.T) {
 	for range 20000 {
 		update.Members = append(update.Members, model.ObjectStatus{ID: lbID, ProvisioningStatus: model.ProvisioningActive})
 	}
-	if err := fake.client().Update(ctx, update); !errors.Is(err, context.Canceled) {
+	client := fake.client()
+	client.Timeout = time.Hour
+	if err := client.Update(ctx, update); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if seen := fake.seen(); len(seen) != 1 || len(seen[0]["members"].([]any)) != 20000 {
