@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -170,6 +171,9 @@ func (n *Neutron) ownPort(ctx context.Context, request VIPRequest, vip VIP) (*po
 	}
 	if port == nil {
 		if port, err = n.createPort(ctx, request, vip); err != nil {
+			if !errors.Is(err, ErrUnavailable) { // Neutron said no: there is no port
+				err = errors.Join(err, n.store.DeleteVIPPort(ctx, request.LoadBalancerID))
+			}
 			return nil, err
 		}
 	}

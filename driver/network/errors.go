@@ -52,7 +52,9 @@ func (e *Error) Unwrap() []error { return []error{e.Kind, e.Cause} }
 func (e *Error) Conflict() bool { return errors.Is(e.Kind, ErrConflict) }
 
 // Invalid reports whether the request is at fault.
-func (e *Error) Invalid() bool { return errors.Is(e.Kind, ErrInvalid) || errors.Is(e.Kind, ErrNotFound) }
+func (e *Error) Invalid() bool {
+	return errors.Is(e.Kind, ErrInvalid) || errors.Is(e.Kind, ErrNotFound)
+}
 
 // UserMessage is the sentence for the user.
 func (e *Error) UserMessage() string { return e.Message }

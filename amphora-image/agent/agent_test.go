@@ -1,0 +1,414 @@
+package agent_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/credentials"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
+	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
+	"github.com/octavia-envoy/octavia-envoy/driver/amphora"
+	"github.com/octavia-envoy/octavia-envoy/driver/amphora/amphoratest"
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/xds/server"
+)
+
+// machine is one amphora: its files, and the agents that run on it one after the other.
+type machine struct {
+	*amphoratest.Controller
+	t      *testing.T
+	config agent.Config
+	binary string
+	path   string
+	log    string
+}
+
+func newMachine(t *testing.T, certificateLife time.Duration) *machine {
+	t.Helper()
+	controller := amphoratest.New(t)
+	controller.FleetOptions.CertificateLife = certificateLife
+	controller.FleetOptions.RecordEvery = time.Millisecond
+	controller.Start()
+	id := uuid.NewString()
+	m := &machine{
+		Controller: controller, t: t, binary: amphoratest.BuildAgent(t),
+		path: filepath.Join(controller.Dir, "agent.json"), log: filepath.Join(controller.Dir, "agent.log"),
+		config: agent.Config{
+			AmphoraID: id, LoadBalancerID: uuid.NewString(), Controller: controller.Address(),
+			CredentialsDir: filepath.Join(controller.Dir, "tls"), RunDir: filepath.Join(controller.Dir, "run"),
+			EnvoyPath: envoybin.Path(t), Concurrency: 1, HeartbeatMS: 100, LogLevel: "debug",
+		},
+	}
+	amphoratest.DumpOnFailure(t, m.log)
+	issued, err := controller.Authority.AmphoraCredentials(id, certificateLife)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := credentials.Install(m.config.CredentialsDir, issued); err != nil {
+		t.Fatal(err)
+	}
+	if err := controller.Store.PutAmphora(t.Context(), model.Amphora{
+		ID: id, LoadBalancerID: m.config.LoadBalancerID, Status: model.AmphoraAllocated, Compute: "test",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	controller.ServeNothing(id)
+	data, err := json.Marshal(m.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // an Envoy whose agent was killed
+		if envoy := m.envoyProcess(); envoy.Alive() {
+			_ = envoy.Signal(unix.SIGKILL)
+		}
+	})
+	return m
+}
+
+// start runs an agent; kill -9 it, or leave it to the end of the test.
+func (m *machine) start() *exec.Cmd {
+	m.t.Helper()
+	log, err := os.OpenFile(m.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer log.Close()
+	command := exec.Command(m.binary, "run", "--config", m.path)
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := command.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		_ = command.Wait()
+	})
+	return command
+}
+
+func (m *machine) envoyProcess() process.ID {
+	id, err := process.Load(agent.EnvoyPIDPath(m.config.RunDir))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return id
+}
+
+// waitFor waits until the Fleet hears what is wanted of Envoy, and returns that.
+func (m *machine) waitFor(what string, wanted func(amphora.AgentState) bool) amphora.AgentState {
+	m.t.Helper()
+	var state amphora.AgentState
+	amphoratest.Eventually(m.t, func() error {
+		var known bool
+		state, known = m.Fleet.State(m.config.AmphoraID)
+		if !known || !state.Connected || state.Envoy == nil || !wanted(state) {
+			return fmt.Errorf("%s: have %+v", what, state)
+		}
+		return nil
+	})
+	return state
+}
+
+func running(state amphora.AgentState) bool {
+	return state.Envoy.GetState() == agentapiv1.EnvoyStatus_RUNNING && state.Envoy.GetXdsConnected()
+}
+
+func TestAgentKeepsEnvoyRunning(t *testing.T) {
+	m := newMachine(t, 0)
+	command := m.start()
+	first := m.waitFor("a running Envoy", running)
+	if first.Envoy.GetPid() == 0 || first.Envoy.GetMemoryBytes() == 0 || first.Envoy.GetRestarts() != 0 {
+		t.Errorf("odd report: %v", first.Envoy)
+	}
+	if !strings.Contains(first.EnvoyVersion, "1.40.") {
+		t.Errorf("Envoy's version is %q", first.EnvoyVersion)
+	}
+	amphoratest.Eventually(t, func() error {
+		row, err := m.Store.Amphora(t.Context(), m.config.AmphoraID)
+		if err == nil && row.LastHeartbeat.IsZero() {
+			err = errors.New("no heartbeat in the store")
+		}
+		return err
+	})
+
+	if err := m.envoyProcess().Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	second := m.waitFor("another Envoy", func(state amphora.AgentState) bool {
+		return running(state) && state.Envoy.GetPid() != first.Envoy.GetPid()
+	})
+	if second.Envoy.GetRestarts() != 1 || !strings.Contains(second.Envoy.GetLastError(), "killed") {
+		t.Errorf("reported %d restarts, last error %q", second.Envoy.GetRestarts(), second.Envoy.GetLastError())
+	}
+
+	envoy := m.envoyProcess()
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("a clean stop ended with %v", err)
+	}
+	if envoy.Alive() {
+		t.Error("Envoy outlived a clean stop")
+	}
+	for _, path := range []string{
+		agent.AdminSocket(m.config.RunDir), agent.EnvoyPIDPath(m.config.RunDir), agent.AgentPIDPath(m.config.RunDir),
+	} {
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("left behind: %s (%v)", path, err)
+		}
+	}
+}
+
+func TestNextAgentAdoptsEnvoy(t *testing.T) {
+	m := newMachine(t, 0)
+	command := m.start()
+	before := m.waitFor("a running Envoy", running)
+	envoy := m.envoyProcess()
+
+	// While one agent runs, another must not begin.
+	output, err := exec.Command(m.binary, "run", "--config", m.path).CombinedOutput()
+	if err == nil || !strings.Contains(string(output), agent.ErrRunning.Error()) {
+		t.Fatalf("a second agent: %v, %s", err, output)
+	}
+
+	_ = command.Process.Kill()
+	_ = command.Wait()
+	if !envoy.Alive() {
+		t.Fatal("Envoy died with its agent")
+	}
+	if err := os.Remove(agent.EnvoyPIDPath(m.config.RunDir)); err != nil { // killed before it was written: the worst case
+		t.Fatal(err)
+	}
+	m.start()
+	after := m.waitFor("the adopted Envoy", func(state amphora.AgentState) bool {
+		return running(state) && state.Since.After(before.Since)
+	})
+	if after.Envoy.GetPid() != before.Envoy.GetPid() || after.Envoy.GetRestarts() != 0 {
+		t.Fatalf("Envoy is %d after %d restarts, want %d and none",
+			after.Envoy.GetPid(), after.Envoy.GetRestarts(), before.Envoy.GetPid())
+	}
+
+	// The adopted one is supervised, too.
+	if err := envoy.Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	m.waitFor("an Envoy after the adopted one", func(state amphora.AgentState) bool {
+		return running(state) && state.Envoy.GetPid() != before.Envoy.GetPid()
+	})
+}
+
+func TestWarmWaitsForClusters(t *testing.T) {
+	m := newMachine(t, 0)
+	m.start()
+	m.waitFor("a running Envoy", running)
+	id := m.config.AmphoraID
+	if err := m.Fleet.Warm(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+
+	// A cluster whose endpoints nobody has yet warms until Envoy has given up waiting for them, or they come.
+	message := &clusterv3.Cluster{
+		Name: "pool", ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
+		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: &corev3.ConfigSource{
+			ResourceApiVersion:    corev3.ApiVersion_V3,
+			ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+		}},
+	}
+	cluster, err := server.NewResource(resource.ClusterType, message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Server.Update(id, resource.ClusterType, map[string]*server.Resource{"pool": cluster}, nil)
+	amphoratest.Eventually(t, func() error {
+		status, err := m.Fleet.Probe(t.Context(), id)
+		if err == nil && status.GetWarmingClusters() != 1 {
+			err = fmt.Errorf("Envoy has not taken up the cluster: %v", status)
+		}
+		return err
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	err = m.Fleet.Warm(ctx, id)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 clusters and 0 listeners are warming") {
+		t.Fatalf("Warm() = %v, want it to wait for one cluster", err)
+	}
+	m.Server.Update(id, resource.ClusterType, nil, []string{"pool"})
+	if err := m.Fleet.Warm(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAgentOutlivesItsController(t *testing.T) {
+	m := newMachine(t, 0)
+	m.start()
+	before := m.waitFor("a running Envoy", running)
+	m.Stop()
+	m.Start()
+	m.ServeNothing(m.config.AmphoraID)
+	after := m.waitFor("the same Envoy at the new controller", running)
+	if after.Envoy.GetPid() != before.Envoy.GetPid() {
+		t.Error("Envoy was started again")
+	}
+}
+
+func TestControllerShutsAgentDown(t *testing.T) {
+	m := newMachine(t, 0)
+	command := m.start()
+	m.waitFor("a running Envoy", running)
+	envoy := m.envoyProcess()
+	if err := m.Fleet.Shutdown(t.Context(), m.config.AmphoraID, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("the agent ended with %v", err)
+	}
+	if envoy.Alive() {
+		t.Error("Envoy runs on")
+	}
+}
+
+func TestCertificateRotates(t *testing.T) {
+	m := newMachine(t, 3*time.Second)
+	m.start()
+	m.waitFor("a running Envoy", running)
+	first, _, err := credentials.Load(m.config.CredentialsDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// After the first certificate's end, agent and Envoy connect again, which only newer ones can.
+	amphoratest.Eventually(t, func() error {
+		current, _, err := credentials.Load(m.config.CredentialsDir)
+		switch {
+		case err != nil:
+			return err
+		case current.Leaf.Equal(first.Leaf):
+			return errors.New("still the first certificate")
+		case time.Now().Before(first.Leaf.NotAfter):
+			return errors.New("the first certificate is still valid")
+		}
+		return nil
+	})
+	current, _, err := credentials.Load(m.config.CredentialsDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, ok := current.PrivateKey.(*ecdsa.PrivateKey); !ok || key.Equal(first.PrivateKey) {
+		t.Error("the certificate was renewed for the old key")
+	}
+	before := m.envoyProcess()
+	m.Stop()
+	m.Start()
+	m.ServeNothing(m.config.AmphoraID)
+	m.waitFor("agent and Envoy with a new certificate", running)
+	if m.envoyProcess() != before {
+		t.Error("Envoy was started again")
+	}
+}
+
+func TestFleetRefusesStrangers(t *testing.T) {
+	m := newMachine(t, 0)
+	if err := m.Store.DeleteAmphora(t.Context(), m.config.AmphoraID); err != nil {
+		t.Fatal(err)
+	}
+	m.start()
+	amphoratest.Eventually(t, func() error {
+		log, err := os.ReadFile(m.log)
+		if err == nil && !strings.Contains(string(log), "is not known here") {
+			err = errors.New("the agent has not been refused")
+		}
+		return err
+	})
+	if _, known := m.Fleet.State(m.config.AmphoraID); known {
+		t.Error("an amphora without a row came in")
+	}
+}
+
+func TestBrokenEnvoyIsReported(t *testing.T) {
+	m := newMachine(t, 0)
+	m.config.EnvoyPath = filepath.Join(m.Dir, "no-envoy")
+	data, err := json.Marshal(m.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.start()
+	state := m.waitFor("FAILED", func(state amphora.AgentState) bool {
+		return state.Envoy.GetState() == agentapiv1.EnvoyStatus_FAILED
+	})
+	if !strings.Contains(state.Envoy.GetLastError(), "no-envoy") {
+		t.Errorf("last error is %q", state.Envoy.GetLastError())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := m.Fleet.Warm(ctx, m.config.AmphoraID); err == nil || !strings.Contains(err.Error(), "FAILED") {
+		t.Errorf("Warm() = %v, want it to name the state", err)
+	}
+}
+
+// Envoy's listeners may take any address, so the agent must take none.
+func TestAgentListensOnNothing(t *testing.T) {
+	m := newMachine(t, 0)
+	command := m.start()
+	m.waitFor("a running Envoy", running)
+	for _, pid := range []int{command.Process.Pid, m.envoyProcess().PID} {
+		sockets, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range sockets {
+			target, _ := os.Readlink(path)
+			inode, isSocket := strings.CutPrefix(target, "socket:[")
+			if isSocket && listens(t, pid, strings.TrimSuffix(inode, "]")) {
+				t.Errorf("process %d listens on TCP", pid)
+			}
+		}
+	}
+	if _, err := net.Dial("unix", agent.AdminSocket(m.config.RunDir)); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(agent.AdminSocket(m.config.RunDir)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("admin socket: %v, %v", info, err)
+	}
+}
+
+func listens(t *testing.T, pid int, inode string) bool {
+	t.Helper()
+	for _, table := range []string{"tcp", "tcp6"} {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, table))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(string(data), "\n") {
+			fields := strings.Fields(line)
+			if len(fields) > 9 && fields[3] == "0A" && fields[9] == inode {
+				return true
+			}
+		}
+	}
+	return false
+}

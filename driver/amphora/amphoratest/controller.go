@@ -1,0 +1,154 @@
+// Package amphoratest runs the controller's side of amphorae for tests: a real store, certificate authority, Fleet and xDS
+// server on a unix socket. What tests run against it are real agents and Envoys.
+package amphoratest
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/grpc"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/amphora"
+	"github.com/octavia-envoy/octavia-envoy/driver/certs"
+	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/xds/server"
+)
+
+// Patience is how long tests wait for what has to happen; machines may be busy.
+const Patience = 60 * time.Second
+
+// Controller is what amphorae connect to.
+type Controller struct {
+	// Dir is a folder with a short path, for sockets; it goes with the test.
+	Dir       string
+	Authority *certs.Authority
+	Store     *store.Store
+	// Fleet and Server are new after each Start.
+	Fleet  *amphora.Fleet
+	Server *server.Server
+	// FleetOptions may be changed before Start.
+	FleetOptions amphora.FleetOptions
+
+	tb   testing.TB
+	stop func()
+}
+
+// New makes a Controller that is not started.
+func New(tb testing.TB) *Controller {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "oe")
+	check(tb, err)
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	authority, err := certs.LoadOrCreate(filepath.Join(dir, "ca"), nil)
+	check(tb, err)
+	db, err := store.Open(context.Background(), store.Options{DSN: "sqlite:" + filepath.Join(dir, "store.db")})
+	check(tb, err)
+	tb.Cleanup(func() { _ = db.Close() })
+	check(tb, db.Migrate(context.Background()))
+	return &Controller{
+		Dir: dir, Authority: authority, Store: db, tb: tb,
+		FleetOptions: amphora.FleetOptions{Store: db, Signer: authority},
+	}
+}
+
+// Address is where agents and Envoys connect.
+func (c *Controller) Address() string { return "unix:" + c.socket() }
+
+func (c *Controller) socket() string { return filepath.Join(c.Dir, "xds.sock") }
+
+// Start serves until Stop or the end of the test.
+func (c *Controller) Start() {
+	c.tb.Helper()
+	c.Fleet = amphora.NewFleet(c.FleetOptions)
+	xds, err := server.New(server.Options{
+		TLS: c.Authority.ServerTLS(nil, nil), Register: []func(*grpc.Server){c.Fleet.Register},
+	})
+	check(c.tb, err)
+	c.Server = xds
+	_ = os.Remove(c.socket())
+	listener, err := net.Listen("unix", c.socket())
+	check(c.tb, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- xds.Serve(ctx, []net.Listener{listener}) }()
+	stopped := false
+	c.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			c.tb.Errorf("serve: %v", err)
+		}
+	}
+	c.tb.Cleanup(c.stop)
+}
+
+// Stop ends serving, as a controller that dies does.
+func (c *Controller) Stop() { c.stop() }
+
+// ServeNothing gives the amphora's Envoy an empty configuration, with which it becomes live.
+func (c *Controller) ServeNothing(amphoraID string) {
+	for _, typeURL := range []string{resource.ClusterType, resource.ListenerType} {
+		c.Server.Update(amphoraID, typeURL, nil, nil)
+	}
+}
+
+// BuildAgent builds amphora-agent and returns its path.
+func BuildAgent(tb testing.TB) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "amphora-agent")
+	command := exec.Command("go", "build", "-o", path,
+		"github.com/octavia-envoy/octavia-envoy/amphora-image/cmd/amphora-agent")
+	if output, err := command.CombinedOutput(); err != nil {
+		tb.Fatalf("build amphora-agent: %v\n%s", err, output)
+	}
+	return path
+}
+
+// Eventually waits until probe returns nil, and fails the test when it does not for Patience.
+func Eventually(tb testing.TB, probe func() error) {
+	tb.Helper()
+	deadline := time.Now().Add(Patience)
+	for {
+		err := probe()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Fatalf("still after %s: %v", Patience, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// DumpOnFailure shows a log file when the test has failed.
+func DumpOnFailure(tb testing.TB, path string) {
+	tb.Cleanup(func() {
+		if !tb.Failed() {
+			return
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			tb.Logf("%s: %v", path, err)
+			return
+		}
+		lines := strings.Split(string(data), "\n")
+		tb.Logf("%s:\n%s", path, strings.Join(lines[max(0, len(lines)-60):], "\n"))
+	})
+}
+
+func check(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
