@@ -27,6 +27,8 @@ type fakeOctavia struct {
 	broken bool
 	// requests are the paths that were asked for, without Keystone's.
 	requests []string
+	// meanwhile runs when the listeners are asked for: what happens during a round.
+	meanwhile func()
 	logins   int
 }
 
@@ -82,6 +84,9 @@ func (f *fakeOctavia) seen() []string {
 }
 
 func (f *fakeOctavia) serve(w http.ResponseWriter, r *http.Request) {
+	if f.meanwhile != nil && strings.HasSuffix(r.URL.Path, "/listeners") {
+		f.meanwhile()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")

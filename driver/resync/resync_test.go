@@ -225,6 +225,22 @@ func TestLeavesAlone(t *testing.T) {
 	}
 }
 
+// TestLeavesWhatChangesMeanwhile: somebody ends the call, and the next one begins, while its children are read.
+func TestLeavesWhatChangesMeanwhile(t *testing.T) {
+	for _, before := range []string{"PENDING_UPDATE", "ACTIVE"} {
+		t.Run(before, func(t *testing.T) {
+			b := newBench(t)
+			b.know(t, "lb")
+			b.lb("lb", before, old)
+			b.tree("lb", "PENDING_UPDATE", old)
+			b.octavia.meanwhile = func() { b.lb("lb", "PENDING_UPDATE", young) }
+			if added := b.round(t); added != 0 {
+				t.Errorf("%d added: %v", added, b.intents(t, "lb"))
+			}
+		})
+	}
+}
+
 func TestLeavesCallsToTheirIntents(t *testing.T) {
 	b := newBench(t)
 	b.lb("lb", "PENDING_UPDATE", old)
