@@ -29,7 +29,7 @@ type fakeOctavia struct {
 	requests []string
 	// meanwhile runs when the listeners are asked for: what happens during a round.
 	meanwhile func()
-	logins   int
+	logins    int
 }
 
 func newFakeOctavia(t *testing.T) *fakeOctavia {
