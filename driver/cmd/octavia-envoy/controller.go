@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/grpc"
+
+	"github.com/octavia-envoy/octavia-envoy/api"
+	"github.com/octavia-envoy/octavia-envoy/driver/amphora"
+	localcompute "github.com/octavia-envoy/octavia-envoy/driver/amphora/local"
+	"github.com/octavia-envoy/octavia-envoy/driver/certs"
+	"github.com/octavia-envoy/octavia-envoy/driver/config"
+	"github.com/octavia-envoy/octavia-envoy/driver/network"
+	localnetwork "github.com/octavia-envoy/octavia-envoy/driver/network/local"
+	"github.com/octavia-envoy/octavia-envoy/driver/reconcile"
+	"github.com/octavia-envoy/octavia-envoy/driver/resync"
+	"github.com/octavia-envoy/octavia-envoy/driver/status"
+	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/xds/fault"
+	"github.com/octavia-envoy/octavia-envoy/xds/publish"
+	"github.com/octavia-envoy/octavia-envoy/xds/server"
+)
+
+// controller is the parts of a controller, wired; nothing runs yet.
+type controller struct {
+	configuration *config.Config
+	logger        *slog.Logger
+	owner         string
+	tls           *tls.Config
+	store         *store.Store
+	xds           *server.Server
+	amphorae      *amphora.Manager
+	reconciler    *reconcile.Reconciler
+	sender        *status.Sender
+	agent         *status.Agent
+	// resync and neutron are nil without OpenStack.
+	resync  *resync.Resync
+	neutron *network.Neutron
+	api     http.Handler
+}
+
+func newController(ctx context.Context, configuration *config.Config) (_ *controller, err error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	c := &controller{configuration: configuration, logger: logger(configuration.Log), owner: owner()}
+	if c.store, err = openStore(ctx, configuration); err != nil {
+		return nil, err
+	}
+	authority, err := certs.LoadOrCreate(configuration.CA.Directory, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	names, addresses := serverNames(configuration.XDS)
+	c.tls = authority.ServerTLS(names, addresses)
+	fleet := amphora.NewFleet(amphora.FleetOptions{Store: c.store, Signer: authority, Logger: c.logger})
+	c.xds, err = server.New(server.Options{
+		Logger: c.logger, TLS: c.tls, Registry: registry, Identify: identify,
+		Register: []func(*grpc.Server){fleet.Register},
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.agent = &status.Agent{
+		StatusSocket: configuration.Octavia.StatusSocket, StatsSocket: configuration.Octavia.StatsSocket,
+		GetSocket: configuration.Octavia.GetSocket,
+	}
+	if err := c.connect(ctx, registry); err != nil {
+		return nil, err
+	}
+	if err := c.newAmphorae(authority, fleet); err != nil {
+		return nil, err
+	}
+	c.sender = status.NewSender(status.SenderOptions{Outbox: c.store, Agent: c.agent, Logger: c.logger, Registry: registry})
+	c.newReconciler(fleet, registry)
+	c.newAPI(registry)
+	return c, nil
+}
+
+func openStore(ctx context.Context, configuration *config.Config) (*store.Store, error) {
+	opened, err := store.Open(ctx, storeOptions(configuration))
+	if err != nil {
+		return nil, err
+	}
+	have, want, err := opened.MigrationVersion(ctx)
+	if err == nil && have > want {
+		err = fmt.Errorf("the database is at version %d and this binary knows %d: it is older than what wrote the database", have, want)
+	}
+	if err == nil && have < want {
+		err = opened.Migrate(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return opened, nil
+}
+
+// connect makes the clients of OpenStack's APIs, if there are any.
+func (c *controller) connect(ctx context.Context, registry prometheus.Registerer) error {
+	openstack := c.configuration.OpenStack
+	if openstack.AuthURL == "" {
+		return nil
+	}
+	credentials := network.Credentials{
+		AuthURL: openstack.AuthURL, Username: openstack.Username, PasswordFile: openstack.PasswordFile,
+		ProjectName: openstack.ProjectName, UserDomainName: openstack.UserDomainName,
+		ProjectDomainName: openstack.ProjectDomainName, Region: openstack.RegionName, Interface: openstack.Interface,
+		CAFile: openstack.CAFile,
+	}
+	client, err := network.Connect(ctx, credentials)
+	if err != nil {
+		return err
+	}
+	c.neutron = network.New(network.Options{Client: client, Store: c.store, Logger: c.logger})
+	password, err := os.ReadFile(openstack.PasswordFile)
+	if err != nil {
+		return err
+	}
+	c.resync = resync.New(resync.Options{
+		Store: c.store, Agent: c.agent, Logger: c.logger, Registry: registry,
+		Octavia: resync.NewAPI(resync.APIOptions{
+			AuthURL: openstack.AuthURL, Username: openstack.Username, Password: strings.TrimSpace(string(password)),
+			ProjectName: openstack.ProjectName, UserDomainName: openstack.UserDomainName,
+			ProjectDomainName: openstack.ProjectDomainName, RegionName: openstack.RegionName, Interface: openstack.Interface,
+			Provider: c.configuration.Octavia.ProviderName,
+		}),
+		Interval: c.configuration.Reconcile.ResyncInterval.Duration, PendingAge: c.configuration.Reconcile.PendingAge.Duration,
+		Wake: func() { c.reconciler.Wake() },
+	})
+	return nil
+}
+
+func (c *controller) newAmphorae(authority *certs.Authority, fleet *amphora.Fleet) error {
+	options := c.configuration.Amphora
+	compute, err := localcompute.New(localcompute.Options{
+		StateDir: options.StateDirectory, RunDir: options.RunDirectory,
+		AgentPath: options.AgentBinary, EnvoyPath: options.EnvoyBinary,
+		Controller: c.configuration.XDS.Listen[0], Namespace: localnetwork.NamespacePath, Enter: localnetwork.InNamespace,
+		Issuer: authority, Concurrency: options.Concurrency, DrainSeconds: int(options.DrainTime.Seconds()), Logger: c.logger,
+	})
+	if err != nil {
+		return err
+	}
+	plumber := localnetwork.New(localnetwork.Options{Info: c.neutron, StateDir: options.StateDirectory, Logger: c.logger})
+	c.amphorae = amphora.NewManager(amphora.ManagerOptions{
+		Store: c.store, Fleet: fleet, Compute: compute, Network: plumber, Logger: c.logger,
+	})
+	return nil
+}
+
+func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Registerer) {
+	options := reconcile.Options{
+		Store: c.store, Octavia: c.agent, Amphorae: c.amphorae, Publisher: publish.New(c.xds, fleet, c.logger),
+		Report: c.sender.Wake, Owner: c.owner, Deadline: c.configuration.Reconcile.Deadline.Duration,
+		RetryInterval: c.configuration.Reconcile.RetryInterval.Duration, Parallel: c.configuration.Reconcile.Parallel,
+		Registry: registry, Logger: c.logger,
+	}
+	if c.neutron != nil {
+		options.VIPs = c.neutron
+	}
+	if name := c.configuration.Fault.NACKListener; name != "" {
+		c.logger.Warn("fault.nack_listener is set: listeners of that name will be refused", "name", name)
+		options.Mutate = fault.NACKListener(name)
+	}
+	c.reconciler = reconcile.New(options)
+}
+
+func (c *controller) newAPI(registry *prometheus.Registry) {
+	options := api.Options{
+		Store: c.store, Octavia: resolver{c.agent}, Operator: operator{c.store, c.xds}, Registry: registry, Logger: c.logger,
+		Wake: c.reconciler.Wake, Ready: c.ready, Limits: api.Limits{Time: callTimeout},
+	}
+	if c.neutron != nil {
+		options.VIPs = vips{c.neutron}
+	}
+	c.api = api.New(options)
+}
+
+// callTimeout is shorter than the shim's patience (request_timeout, 10 s): a call that octavia-api has given up, and rolled
+// back, should not be accepted afterwards.
+const callTimeout = 8 * time.Second
+
+// readyTimeout bounds a question to the database.
+const readyTimeout = 5 * time.Second
+
+// ready says why calls cannot be served.
+func (c *controller) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	return c.store.Ping(ctx)
+}
+
+// owner names this process in leases: no two processes ever share it.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "/" + uuid.NewString()
+}
+
+// serverNames splits the configured names of the controller into DNS names and addresses.
+func serverNames(xds config.XDS) (names []string, addresses []net.IP) {
+	for _, name := range xds.ServerNames {
+		if address := net.ParseIP(name); address != nil {
+			addresses = append(addresses, address)
+			continue
+		}
+		names = append(names, name)
+	}
+	return names, addresses
+}
+
+// identify tells the xDS server whose a verified certificate is.
+func identify(certificate *x509.Certificate) (role, name string, err error) {
+	identity, name, err := certs.Identity(certificate)
+	return string(identity), name, err
+}
