@@ -32,6 +32,13 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
 )
 
+// agentBinary is the real one, built for this run.
+var agentBinary string
+
+func TestMain(m *testing.M) {
+	amphoratest.Main(m, func(path string) { agentBinary = path })
+}
+
 // machine is one amphora: its files, and the agents that run on it one after the other.
 type machine struct {
 	*amphoratest.Controller
@@ -50,7 +57,7 @@ func newMachine(t *testing.T, certificateLife time.Duration) *machine {
 	controller.Start()
 	id := uuid.NewString()
 	m := &machine{
-		Controller: controller, t: t, binary: amphoratest.BuildAgent(t),
+		Controller: controller, t: t, binary: agentBinary,
 		path: filepath.Join(controller.Dir, "agent.json"), log: filepath.Join(controller.Dir, "agent.log"),
 		config: agent.Config{
 			AmphoraID: id, LoadBalancerID: uuid.NewString(), Controller: controller.Address(),

@@ -4,6 +4,7 @@ package amphoratest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -102,16 +103,33 @@ func (c *Controller) ServeNothing(amphoraID string) {
 	}
 }
 
-// BuildAgent builds amphora-agent and returns its path.
-func BuildAgent(tb testing.TB) string {
-	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "amphora-agent")
+// BuildAgent builds amphora-agent into dir and returns its path. Call it from TestMain: linking takes seconds.
+func BuildAgent(dir string) (string, error) {
+	path := filepath.Join(dir, "amphora-agent")
 	command := exec.Command("go", "build", "-o", path,
 		"github.com/octavia-envoy/octavia-envoy/amphora-image/cmd/amphora-agent")
 	if output, err := command.CombinedOutput(); err != nil {
-		tb.Fatalf("build amphora-agent: %v\n%s", err, output)
+		return "", fmt.Errorf("build amphora-agent: %w\n%s", err, output)
 	}
-	return path
+	return path, nil
+}
+
+// Main builds amphora-agent, hands its path to use, and runs the tests. It is for TestMain.
+func Main(m *testing.M, use func(agentPath string)) {
+	dir, err := os.MkdirTemp("", "oe-agent")
+	code := 1
+	if err == nil {
+		var path string
+		if path, err = BuildAgent(dir); err == nil {
+			use(path)
+			code = m.Run()
+		}
+		_ = os.RemoveAll(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
 }
 
 // Eventually waits until probe returns nil, and fails the test when it does not for Patience.
