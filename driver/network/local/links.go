@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -71,7 +72,7 @@ func ensureBridge(networkID string) (netlink.Link, error) {
 }
 
 // removeIdleBridge removes a network's bridge when it is ours and nothing is on it.
-func (p *Plumber) removeIdleBridge(networkID string) error {
+func removeIdleBridge(networkID string) error {
 	name := BridgeName(networkID)
 	root, err := netlink.NewHandle()
 	if err != nil {
@@ -92,6 +93,28 @@ func (p *Plumber) removeIdleBridge(networkID string) error {
 		}
 	}
 	return removeLink(name)
+}
+
+// networkOf returns the network on whose bridge, made by us, an interface is; empty if it is on none.
+func networkOf(name string) (string, error) {
+	root, err := netlink.NewHandle()
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	link, err := findLink(root, name)
+	if err != nil || link == nil || link.Attrs().MasterIndex == 0 {
+		return "", err
+	}
+	bridge, err := root.LinkByIndex(link.Attrs().MasterIndex)
+	if err != nil {
+		return "", fmt.Errorf("bridge of %s: %w", name, err)
+	}
+	networkID, ours := strings.CutPrefix(bridge.Attrs().Alias, bridgeAlias(""))
+	if !ours {
+		return "", nil
+	}
+	return networkID, nil
 }
 
 func removeLink(name string) error {

@@ -32,6 +32,13 @@ func onThread(do func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
+		if unix.Gettid() == os.Getpid() {
+			// The process's first thread cannot end: it would stay in the namespace, and /proc/self with it. While it is
+			// held here, another one runs do.
+			defer runtime.UnlockOSThread()
+			done <- onThread(do)
+			return
+		}
 		done <- do()
 	}()
 	return <-done

@@ -110,7 +110,5 @@ func (p *Plumber) removePlan(amphoraID string) error {
 	if err := os.Remove(p.planPath(amphoraID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	// The folder goes with its last plan; another plumber may be writing to it, so only if it is empty.
-	_ = os.Remove(p.options.StateDir)
 	return nil
 }

@@ -22,7 +22,7 @@ type Info interface {
 // Options are the parts of a Plumber.
 type Options struct {
 	Info Info
-	// StateDir keeps what was plugged, one file an amphora. It has to survive a reboot and be the plumber's own.
+	// StateDir keeps what was plugged, one file an amphora. It has to survive a reboot.
 	StateDir string
 	Logger   *slog.Logger
 }
@@ -79,14 +79,20 @@ func (p *Plumber) Unplug(_ context.Context, amphora model.Amphora) error {
 	if err != nil {
 		return err
 	}
+	networkID := ""
+	if drawn != nil {
+		networkID = drawn.NetworkID
+	} else if networkID, err = networkOf(HostLinkName(amphora.ID)); err != nil { // the state directory was lost
+		return err
+	}
 	if err := removeLink(HostLinkName(amphora.ID)); err != nil { // takes its other end along
 		return err
 	}
 	if err := removeNamespace(amphora.ID); err != nil {
 		return err
 	}
-	if drawn != nil { // without a plan nothing was plugged
-		if err := p.removeIdleBridge(drawn.NetworkID); err != nil {
+	if networkID != "" {
+		if err := removeIdleBridge(networkID); err != nil {
 			return err
 		}
 	}
