@@ -45,7 +45,7 @@ func TestAmphorae(t *testing.T) {
 		amphora.LastHeartbeat = at.Add(time.Minute)
 		want()
 		// A late and a repeated heartbeat change nothing, nor does a copy from before the heartbeat.
-		for _, d := range []time.Duration{0, time.Second, time.Minute} {
+		for _, d := range []time.Duration{time.Minute, time.Second, 0} {
 			if err := s.Heartbeat(ctx, amphora.ID, at.Add(d)); err != nil {
 				t.Fatal(err)
 			}

@@ -57,6 +57,33 @@ func TestAddIntentAtOnce(t *testing.T) {
 	})
 }
 
+// Each of many different trees that come at once, the first of their load balancer, has a revision of its own.
+func TestFirstTreesAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		stores := []*store.Store{storetest.Open(t, dsn), storetest.Open(t, dsn)}
+		for range 5 {
+			lb := newID()
+			revisions := make([]int64, 6)
+			var group errgroup.Group
+			for i := range revisions {
+				group.Go(func() (err error) {
+					tree := bigTree(lb, 3)
+					tree.Name = fmt.Sprint(i)
+					revisions[i], err = stores[i%2].SaveTree(t.Context(), tree)
+					return err
+				})
+			}
+			if err := group.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			slices.Sort(revisions)
+			if !slices.Equal(revisions, []int64{1, 2, 3, 4, 5, 6}) {
+				t.Errorf("revisions %v, want 1 to 6", revisions)
+			}
+		}
+	})
+}
+
 // API, reconcilers and senders of two controllers in each other's way: nothing fails, and what was accepted is either
 // still there or finished by somebody.
 func TestEverythingAtOnce(t *testing.T) {

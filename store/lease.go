@@ -20,12 +20,14 @@ func (s *Store) AcquireLease(ctx context.Context, lbID, owner string, ttl time.D
 	}
 	for {
 		got, err := s.tryLease(ctx, lbID, owner, ttl)
-		if !duplicate(err) {
+		if !errors.Is(err, errLeaseRace) && !duplicate(err) {
 			return got, err
 		}
-		// Somebody made the row just now, maybe this owner in another goroutine.
+		// Somebody made the row between two of the statements, maybe this owner in another goroutine.
 	}
 }
+
+var errLeaseRace = errors.New("the lease was made meanwhile")
 
 func (s *Store) tryLease(ctx context.Context, lbID, owner string, ttl time.Duration) (bool, error) {
 	until, arg := s.dialect.later, s.dialect.laterArg(ttl)
@@ -37,10 +39,15 @@ func (s *Store) tryLease(ctx context.Context, lbID, owner string, ttl time.Durat
 			return result.Error
 		}
 		// Another has it, or there is no row. Asking is cheaper than an error in the server's log for each "no".
-		var rows int64
-		err := tx.Raw(`SELECT COUNT(*) FROM leases WHERE loadbalancer_id = ?`, lbID).Scan(&rows).Error
-		if err != nil || rows > 0 {
+		var owners []string
+		err := tx.Raw(`SELECT owner FROM leases WHERE loadbalancer_id = ?`, lbID).Scan(&owners).Error
+		switch {
+		case err != nil:
 			return err
+		case len(owners) > 0 && owners[0] == owner:
+			return errLeaseRace
+		case len(owners) > 0:
+			return nil
 		}
 		got = true
 		return tx.Exec(`INSERT INTO leases (loadbalancer_id, owner, expires_at) VALUES (?, ?, `+until+`)`,

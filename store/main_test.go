@@ -41,13 +41,17 @@ func TestMain(m *testing.M) {
 // onEach runs a test on an empty database of every kind. A server that did not start is a failure, not a skip.
 func onEach(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, storetest.SQLite(t)) })
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, storetest.SQLite(t))
+	})
 	for _, server := range []struct {
 		name string
 		*storetest.Server
 		err error
 	}{{"mariadb", shared.mariadb, shared.mariadbErr}, {"postgres", shared.postgres, shared.postgresErr}} {
 		t.Run(server.name, func(t *testing.T) {
+			t.Parallel()
 			if server.err != nil {
 				t.Fatal(server.err)
 			}

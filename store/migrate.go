@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -16,7 +18,12 @@ const versionTable = "schema_migrations"
 
 // Migrate brings the schema to the version of this program. Many may do so at once: one works, the others wait. A
 // database that is newer than this program is an error, and stays as it is.
-func (s *Store) Migrate(ctx context.Context) error {
+func (s *Store) Migrate(ctx context.Context) (err error) {
+	unlock, err := s.lockMigrations(ctx)
+	if err != nil {
+		return fmt.Errorf("store: migrate %s: %w", s.dialect.target, err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	have, want, err := s.MigrationVersion(ctx)
 	if err != nil {
 		return err
@@ -59,18 +66,39 @@ func (s *Store) MigrationVersion(ctx context.Context) (have, want int64, err err
 	return have, want, err
 }
 
+// lockMigrations waits until no other migrates. goose could be given the locker, but it looks at the version before it
+// takes the lock, and on MariaDB sees the version table that another is about to fill.
+func (s *Store) lockMigrations(ctx context.Context) (unlock func() error, err error) {
+	locker, err := s.dialect.locker()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := s.sql.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := locker.SessionLock(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return func() error {
+		// The caller's context may have ended; the lock must go all the same.
+		err := locker.SessionUnlock(context.WithoutCancel(ctx), conn)
+		if err != nil {
+			// The session may still hold the lock: it must not go back to the pool.
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+			return err
+		}
+		return conn.Close()
+	}, nil
+}
+
 func (s *Store) provider() (*goose.Provider, error) {
 	folder, err := fs.Sub(migrations.FS, s.dialect.name)
 	if err != nil {
 		return nil, fmt.Errorf("store: migrations: %w", err)
 	}
-	locker, err := s.dialect.locker()
-	if err != nil {
-		return nil, fmt.Errorf("store: migrations: %w", err)
-	}
 	provider, err := goose.NewProvider(s.dialect.goose, s.sql, folder,
 		goose.WithTableName(versionTable),
-		goose.WithSessionLocker(locker),
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithSlog(s.log))
 	if err != nil {
