@@ -65,11 +65,11 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
-// Two controllers that start at once, here six stores, must both come up, and the migration must run once.
+// Two controllers that start at once, here four stores, must both come up, and the migration must run once.
 func TestMigrateAtOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, dsn string) {
 		var group errgroup.Group
-		stores := make([]*store.Store, 6)
+		stores := make([]*store.Store, 4)
 		for i := range stores {
 			stores[i] = open(t, dsn)
 		}
