@@ -27,6 +27,7 @@ import (
 
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/credentials"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
 	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora"
@@ -80,6 +81,7 @@ type cloud struct {
 	stateDir string
 	runDir   string
 	netDir   string
+	now      func() time.Time
 }
 
 func newCloud(t *testing.T) *cloud {
@@ -104,7 +106,7 @@ func (c *cloud) wire() {
 	c.compute, err = local.New(local.Options{
 		StateDir: c.stateDir, RunDir: c.runDir, AgentPath: agentBinary, EnvoyPath: envoybin.Path(c.t),
 		Controller: c.Address(), Namespace: plumbing.NamespacePath, Enter: plumbing.InNamespace, Issuer: c.Authority,
-		Concurrency: 1, HeartbeatMS: 100,
+		Concurrency: 1, HeartbeatMS: 100, Now: c.now,
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -406,6 +408,34 @@ func TestEnsureResumes(t *testing.T) {
 			}
 			c.assertNothingLeft(a.ID)
 		})
+	}
+}
+
+func TestBuildReplacesACertificateThatNobodyRenewed(t *testing.T) {
+	c := newCloud(t)
+	lb := c.loadBalancer("198.51.100.10")
+	a := c.ensure(lb)
+	serial := func() string {
+		pair, _, err := credentials.Load(c.compute.CredentialsDir(a.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair.Leaf.SerialNumber.String()
+	}
+	before := serial()
+	build := func() {
+		t.Helper()
+		if _, err := c.compute.Build(t.Context(), amphora.Spec{Amphora: a}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if build(); serial() != before {
+		t.Error("a fresh certificate was replaced")
+	}
+	c.now = func() time.Time { return time.Now().Add(25 * 24 * time.Hour) }
+	c.wire()
+	if build(); serial() == before {
+		t.Error("a certificate near its end was kept")
 	}
 }
 
