@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -38,14 +39,18 @@ func (r *Reconciler) attempt(ctx context.Context, id string, log *slog.Logger) e
 	if err := r.Octavia.Barrier(ctx, id, known.OperatingStatus); err != nil {
 		return fmt.Errorf("wait for Octavia's commit: %w", err)
 	}
-	tree, err := r.Octavia.LoadBalancer(ctx, id)
+	tree, err := r.read(ctx, known, intents)
 	if errors.Is(err, status.ErrGone) {
 		return r.forget(ctx, id, intents, log)
 	}
 	if err != nil {
 		return fmt.Errorf("read the load balancer from Octavia: %w", err)
 	}
-	plan := status.NewPlan(tree, known.Tree, intents)
+	held, err := r.confirmed(ctx, known, intents)
+	if err != nil {
+		return err
+	}
+	plan := status.NewPlan(tree, known.Tree, held)
 	if plan.Desired == nil {
 		return r.remove(ctx, id, plan, intents, log)
 	}
@@ -95,6 +100,18 @@ func (r *Reconciler) load(ctx context.Context, id string) (*store.LoadBalancer, 
 		return nil, nil, nil
 	}
 	return known, intents, nil
+}
+
+// read reads the tree. Octavia cannot put one together without each of its certificates; for a deletion, or to report a
+// failure, the one that was published last is as good.
+func (r *Reconciler) read(
+	ctx context.Context, known *store.LoadBalancer, intents []model.Intent,
+) (*model.LoadBalancer, error) {
+	tree, err := r.Octavia.LoadBalancer(ctx, known.ID)
+	if errors.Is(err, status.ErrNoAnswer) && known.Tree != nil && deletesAll(intents) {
+		return known.Tree, nil
+	}
+	return tree, err
 }
 
 // bringAbout makes the amphorae serve the tree. It returns the objects that could not be served, each with its reason.
@@ -237,7 +254,11 @@ func (r *Reconciler) giveUp(ctx context.Context, id string, cause error, log *sl
 	if err != nil {
 		return err
 	}
-	plan := status.NewPlan(tree, known.Tree, intents)
+	held, err := r.confirmed(ctx, known, intents)
+	if err != nil {
+		return err
+	}
+	plan := status.NewPlan(tree, known.Tree, held)
 	retry := r.Now().Add(r.RetryInterval)
 	finished := ids(intents)
 	if plan.Desired == nil {
@@ -305,21 +326,19 @@ func requestIDs(intents []model.Intent) string {
 }
 
 func created(intents []model.Intent) bool {
-	for _, intent := range intents {
-		if intent.Op == model.OpCreate && intent.Object.Kind == model.KindLoadBalancer {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(intents, func(intent model.Intent) bool {
+		return intent.Op == model.OpCreate && intent.Object.Kind == model.KindLoadBalancer
+	})
+}
+
+func deletesAll(intents []model.Intent) bool {
+	return slices.ContainsFunc(intents, func(intent model.Intent) bool {
+		return intent.Op == model.OpDelete && intent.Object.Kind == model.KindLoadBalancer
+	})
 }
 
 func asksFailover(intents []model.Intent) bool {
-	for _, intent := range intents {
-		if intent.Op == model.OpFailover {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(intents, func(intent model.Intent) bool { return intent.Op == model.OpFailover })
 }
 
 // reasons joins the reasons of refused objects, in a stable order.

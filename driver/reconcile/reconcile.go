@@ -67,6 +67,8 @@ type Options struct {
 	Octavia   Octavia
 	Amphorae  Amphorae
 	Publisher Publisher
+	// Statuses may be nil: then every accepted deletion counts as committed.
+	Statuses Statuses
 	// VIPs may be nil: then Octavia makes and frees VIP ports itself.
 	VIPs VIPs
 	// Report is called when a status waits in the outbox.
@@ -189,11 +191,14 @@ func (r *Reconciler) work(ctx context.Context, id string) {
 	for ctx.Err() == nil {
 		err := r.attemptInSlot(ctx, id, log)
 		switch {
-		case err == nil, errors.Is(err, errBusy), ctx.Err() != nil:
+		case err == nil, ctx.Err() != nil:
 			return
-		case errors.Is(err, status.ErrUnreachable):
-			// Without the driver-agent nothing could be reported either: the intents wait for it, however long.
-			log.Warn("the driver-agent is unreachable: waiting", "error", err)
+		case errors.Is(err, errBusy):
+			// It may be done with what is to do, or die: look again until one or the other.
+			started = r.Now()
+		case errors.Is(err, status.ErrUnreachable), errors.Is(err, errUnconfirmed):
+			// Without the driver-agent nothing could be reported either: the intents wait for Octavia, however long.
+			log.Warn("octavia is unreachable: waiting", "error", err)
 		case r.Now().Sub(started) > r.Deadline:
 			if failed := r.giveUp(ctx, id, err, log); failed == nil {
 				return

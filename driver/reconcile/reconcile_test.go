@@ -34,6 +34,32 @@ type world struct {
 	deleted   []string
 	freed     []string
 	panics    bool
+	// stays are the ids of objects that Octavia does not want deleted; unread makes the tree unreadable.
+	stays  []string
+	unread bool
+	reads  int
+}
+
+func (w *world) ProvisioningStatus(_ context.Context, ref model.Ref, _ string) (model.ProvisioningStatus, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if slices.Contains(w.stays, ref.ID) {
+		return model.ProvisioningActive, nil
+	}
+	return model.ProvisioningPendingDelete, nil
+}
+
+func (w *world) Members(context.Context, string) (map[string]model.ProvisioningStatus, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	statuses := map[string]model.ProvisioningStatus{}
+	for _, member := range w.tree.Pools[0].Members {
+		statuses[member.ID] = model.ProvisioningPendingDelete
+		if slices.Contains(w.stays, member.ID) {
+			statuses[member.ID] = model.ProvisioningActive
+		}
+	}
+	return statuses, nil
 }
 
 func (w *world) Barrier(context.Context, string, model.OperatingStatus) error {
@@ -45,8 +71,12 @@ func (w *world) Barrier(context.Context, string, model.OperatingStatus) error {
 func (w *world) LoadBalancer(context.Context, string) (*model.LoadBalancer, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.reads++
 	if w.panics {
 		panic("a bug")
+	}
+	if w.unread {
+		return nil, status.ErrNoAnswer
 	}
 	if w.tree == nil {
 		return nil, status.ErrGone
@@ -109,6 +139,7 @@ func (w *world) set(change func()) {
 // start runs a loop over a fresh store until the test ends.
 func start(t *testing.T, change func(*Options)) *world {
 	t.Helper()
+	t.Parallel()
 	logger := slog.New(slog.DiscardHandler)
 	database, err := store.Open(t.Context(), store.Options{
 		DSN: "sqlite:" + filepath.Join(t.TempDir(), "store.db"), Logger: logger, Now: time.Now,
@@ -121,7 +152,7 @@ func start(t *testing.T, change func(*Options)) *world {
 	}
 	w := &world{store: database}
 	options := Options{
-		Store: database, Octavia: w, Amphorae: w, Publisher: w, VIPs: w, Report: func() {}, Owner: "test",
+		Store: database, Octavia: w, Amphorae: w, Publisher: w, VIPs: w, Statuses: w, Report: func() {}, Owner: "test",
 		Deadline: time.Minute, RetryInterval: 50 * time.Millisecond, Parallel: 4, Logger: logger,
 	}
 	if change != nil {
@@ -266,6 +297,87 @@ func TestRolledBackCreationLeavesNothing(t *testing.T) {
 			t.Error("it was published")
 		}
 	})
+}
+
+func TestRolledBackDeletionDeletesNothing(t *testing.T) {
+	w := start(t, nil)
+	w.set(func() { w.tree, w.stays = tree(), []string{lbID} })
+	w.intend(t, model.OpCreate, lbRef)
+	w.next(t)
+	w.intend(t, model.OpDelete, lbRef)
+	eventually(t, "end of the intent", func() bool {
+		intents, err := w.store.Intents(t.Context(), lbID)
+		return err == nil && len(intents) == 0
+	})
+	if _, err := w.store.LoadBalancer(t.Context(), lbID); err != nil {
+		t.Errorf("the load balancer is gone: %v", err)
+	}
+	w.set(func() {
+		if len(w.deleted) != 0 {
+			t.Error("its amphora is gone")
+		}
+	})
+	if messages, err := w.store.Outbox(t.Context(), time.Now()); err != nil || len(messages) != 0 {
+		t.Errorf("reported: %+v, error %v", messages, err)
+	}
+}
+
+func TestRolledBackBatchUpdateDeletesNoMember(t *testing.T) {
+	w := start(t, nil)
+	wanted := tree()
+	wanted.Pools[0].Members = []model.Member{
+		{ID: "m1", PoolID: poolID, AdminStateUp: true, Address: "203.0.113.21", ProtocolPort: 80, Weight: 1},
+		{ID: "m2", PoolID: poolID, AdminStateUp: true, Address: "203.0.113.22", ProtocolPort: 80, Weight: 1},
+	}
+	w.set(func() { w.tree, w.stays = wanted, []string{"m1"} })
+	w.intend(t, model.OpCreate, lbRef)
+	w.next(t)
+	// The call names neither member, but of m1 Octavia does not say that it is being deleted.
+	w.intend(t, model.OpBatchUpdate, model.Ref{Kind: model.KindPool, ID: poolID})
+	update := w.next(t)
+	for _, member := range update.Members {
+		want := map[string]model.ProvisioningStatus{"m1": model.ProvisioningActive, "m2": model.ProvisioningDeleted}[member.ID]
+		if member.ProvisioningStatus != want {
+			t.Errorf("member %s is reported %s, not %s", member.ID, member.ProvisioningStatus, want)
+		}
+	}
+	if len(update.Members) != 2 {
+		t.Errorf("reported members: %+v", update.Members)
+	}
+}
+
+func TestUnreadableTreeCanBeDeleted(t *testing.T) {
+	w := start(t, nil)
+	w.set(func() { w.tree = tree() })
+	w.intend(t, model.OpCreate, lbRef)
+	w.next(t)
+	w.set(func() { w.unread = true })
+	w.intend(t, model.OpDelete, lbRef)
+	if update := w.next(t); provisioning(update.LoadBalancers) != model.ProvisioningDeleted {
+		t.Errorf("reported: %+v", update)
+	}
+}
+
+// A replica that is at work on a load balancer is waited for without spinning.
+func TestBusyLoadBalancerIsWaitedFor(t *testing.T) {
+	w := start(t, nil)
+	w.set(func() { w.tree = tree() })
+	if acquired, err := w.store.AcquireLease(t.Context(), lbID, "another", time.Minute); err != nil || !acquired {
+		t.Fatal(acquired, err)
+	}
+	w.intend(t, model.OpCreate, lbRef)
+	time.Sleep(time.Second) // time to do wrong: to work all the same, or to give up
+	w.set(func() {
+		if w.reads != 0 {
+			t.Error("worked on what another replica works on")
+		}
+	})
+	if err := w.store.ReleaseLease(t.Context(), lbID, "another"); err != nil {
+		t.Fatal(err)
+	}
+	if update := w.next(t); provisioning(update.LoadBalancers) != model.ProvisioningActive {
+		t.Errorf("reported: %+v", update)
+	}
 }
 
 func TestUnreachableDriverAgentIsWaitedFor(t *testing.T) {

@@ -102,7 +102,8 @@ func (c *cloud) run(t *testing.T, name string, args ...string) string {
 // try runs a program with the instance's environment and returns what it printed.
 func (c *cloud) try(t *testing.T, name string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	// Also clean-ups run programs, when the test's own context has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
 	defer cancel()
 	var out, errOut bytes.Buffer
 	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // the test's own arguments

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
@@ -46,7 +45,8 @@ type controller struct {
 	reconciler    *reconcile.Reconciler
 	sender        *status.Sender
 	agent         *status.Agent
-	// resync and neutron are nil without OpenStack.
+	// rest is Octavia's own API. It, resync and neutron are nil without OpenStack.
+	rest    *resync.API
 	resync  *resync.Resync
 	neutron *network.Neutron
 	api     http.Handler
@@ -55,7 +55,7 @@ type controller struct {
 func newController(ctx context.Context, configuration *config.Config) (_ *controller, err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c := &controller{configuration: configuration, logger: logger(configuration.Log), owner: owner()}
+	c := &controller{configuration: configuration, logger: logger(configuration.Log), owner: owner(configuration.API)}
 	if c.store, err = openStore(ctx, configuration); err != nil {
 		return nil, err
 	}
@@ -128,14 +128,14 @@ func (c *controller) connect(ctx context.Context, registry prometheus.Registerer
 	if err != nil {
 		return err
 	}
+	c.rest = resync.NewAPI(resync.APIOptions{
+		AuthURL: openstack.AuthURL, Username: openstack.Username, Password: strings.TrimSpace(string(password)),
+		ProjectName: openstack.ProjectName, UserDomainName: openstack.UserDomainName,
+		ProjectDomainName: openstack.ProjectDomainName, RegionName: openstack.RegionName, Interface: openstack.Interface,
+		Provider: c.configuration.Octavia.ProviderName,
+	})
 	c.resync = resync.New(resync.Options{
-		Store: c.store, Agent: c.agent, Logger: c.logger, Registry: registry,
-		Octavia: resync.NewAPI(resync.APIOptions{
-			AuthURL: openstack.AuthURL, Username: openstack.Username, Password: strings.TrimSpace(string(password)),
-			ProjectName: openstack.ProjectName, UserDomainName: openstack.UserDomainName,
-			ProjectDomainName: openstack.ProjectDomainName, RegionName: openstack.RegionName, Interface: openstack.Interface,
-			Provider: c.configuration.Octavia.ProviderName,
-		}),
+		Store: c.store, Agent: c.agent, Logger: c.logger, Registry: registry, Octavia: c.rest,
 		Interval: c.configuration.Reconcile.ResyncInterval.Duration, PendingAge: c.configuration.Reconcile.PendingAge.Duration,
 		Wake: func() { c.reconciler.Wake() },
 	})
@@ -168,7 +168,7 @@ func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Reg
 		Registry: registry, Logger: c.logger,
 	}
 	if c.neutron != nil {
-		options.VIPs = c.neutron
+		options.VIPs, options.Statuses = c.neutron, c.rest
 	}
 	if name := c.configuration.Fault.NACKListener; name != "" {
 		c.logger.Warn("fault.nack_listener is set: listeners of that name will be refused", "name", name)
@@ -202,13 +202,14 @@ func (c *controller) ready() error {
 	return c.store.Ping(ctx)
 }
 
-// owner names this process in leases: no two processes ever share it.
-func owner() string {
+// owner names this replica in leases. A controller that was killed and started again is the same replica, and takes its
+// leases up at once; that no two run at a time is seen to by the socket that both would listen on.
+func owner(configuration config.API) string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	return host + "/" + uuid.NewString()
+	return host + ":" + configuration.UnixSocket + configuration.TCP
 }
 
 // serverNames splits the configured names of the controller into DNS names and addresses.
