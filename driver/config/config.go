@@ -54,7 +54,7 @@ type Octavia struct {
 
 // OpenStack says who the controller is to Keystone.
 type OpenStack struct {
-	AuthURL           string `json:"auth_url" help:"Keystone, for instance https://keystone.example/v3; empty runs without OpenStack's APIs"`
+	AuthURL           string `json:"auth_url" help:"Keystone, for instance https://keystone.example/v3"`
 	Username          string `json:"username" help:"service user with the admin and service roles"`
 	PasswordFile      string `json:"password_file" help:"file with that user's password"`
 	ProjectName       string `json:"project_name" help:"that user's project"`
@@ -154,11 +154,8 @@ func (c *Config) Validate() error {
 	bad := func(key, format string, args ...any) {
 		problems = append(problems, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
 	}
-	switch scheme, rest, ok := strings.Cut(c.Store.DSN, ":"); {
-	case !ok || rest == "":
-		bad("store.dsn", "is empty or has no scheme: write sqlite:/path, mysql://… or postgres://…")
-	case scheme != "sqlite" && scheme != "mysql" && scheme != "postgres" && scheme != "postgresql":
-		bad("store.dsn", "scheme %q is unknown: use sqlite, mysql or postgres", scheme)
+	if err := c.Store.Validate(); err != nil {
+		problems = append(problems, err)
 	}
 	if c.API.UnixSocket == "" && c.API.TCP == "" {
 		bad("api.unix_socket", "the API listens nowhere: set it or api.tcp")
@@ -184,13 +181,11 @@ func (c *Config) Validate() error {
 			bad(key, "%q is no absolute path", path)
 		}
 	}
-	if c.OpenStack.AuthURL != "" {
-		if parsed, err := url.Parse(c.OpenStack.AuthURL); err != nil || parsed.Host == "" {
-			bad("openstack.auth_url", "%q is no URL", c.OpenStack.AuthURL)
-		}
-		if c.OpenStack.PasswordFile == "" {
-			bad("openstack.password_file", "is needed with openstack.auth_url")
-		}
+	if parsed, err := url.Parse(c.OpenStack.AuthURL); err != nil || parsed.Host == "" {
+		bad("openstack.auth_url", "%q is no URL: Keystone is needed to make VIP ports and to find what Octavia waits for", c.OpenStack.AuthURL)
+	}
+	if c.OpenStack.PasswordFile == "" {
+		bad("openstack.password_file", "is empty: write the service user's password to a file and name it here")
 	}
 	if c.Amphora.Compute != "local" {
 		bad("amphora.compute", "%q is unknown: this version has local", c.Amphora.Compute)
@@ -214,6 +209,17 @@ func (c *Config) Validate() error {
 		bad("log.format", "%q is unknown: use json or text", c.Log.Format)
 	}
 	return errors.Join(problems...)
+}
+
+// Validate returns what is wrong with the DSN. It never shows more of it than its scheme: it may hold a password.
+func (s Store) Validate() error {
+	switch scheme, rest, ok := strings.Cut(s.DSN, ":"); {
+	case !ok || rest == "":
+		return errors.New("store.dsn: is empty or has no scheme: write sqlite:/path, mysql://… or postgres://…")
+	case !oneOf(scheme, "sqlite", "mysql", "postgres", "postgresql"):
+		return fmt.Errorf("store.dsn: scheme %q is unknown: use sqlite, mysql or postgres", scheme)
+	}
+	return nil
 }
 
 // SplitAddress splits unix:/path and tcp:host:port into network and address.

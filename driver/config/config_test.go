@@ -10,9 +10,18 @@ import (
 
 func none(string) (string, bool) { return "", false }
 
-func TestDefaultIsValid(t *testing.T) {
-	if _, err := Load("", none, nil); err != nil {
-		t.Fatal(err)
+// needed are the keys without a default.
+func needed() map[string]string {
+	return map[string]string{"openstack.auth_url": "http://keystone/v3", "openstack.password_file": "/etc/password"}
+}
+
+func TestDefaultsNeedKeystoneAlone(t *testing.T) {
+	if _, err := Load("", none, needed()); err != nil {
+		t.Error(err)
+	}
+	_, err := Load("", none, nil)
+	if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.Contains(err.Error(), "openstack.auth_url") {
+		t.Errorf("without them: %v", err)
 	}
 }
 
@@ -21,7 +30,9 @@ func TestFlagOverridesEnvironmentOverridesFile(t *testing.T) {
 	write(t, path, "reconcile: {deadline: 1s, parallel: 2, retry_interval: 3s}\nxds: {listen: ['tcp:[::1]:1']}\n")
 	env := map[string]string{"OCTAVIA_ENVOY_RECONCILE_PARALLEL": "5", "OCTAVIA_ENVOY_RECONCILE_RETRY_INTERVAL": "6s"}
 	lookup := func(name string) (string, bool) { value, ok := env[name]; return value, ok }
-	got, err := Load(path, lookup, map[string]string{"reconcile.retry_interval": "7s", "xds.listen": "unix:/a,tcp:h:2"})
+	flags := needed()
+	flags["reconcile.retry_interval"], flags["xds.listen"] = "7s", "unix:/a,tcp:h:2"
+	got, err := Load(path, lookup, flags)
 	if err != nil {
 		t.Fatal(err)
 	}

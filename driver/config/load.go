@@ -55,9 +55,22 @@ func Keys() []Key {
 	return keys
 }
 
-// Load reads the file at path ("" for none) over the defaults, then the environment through lookup (os.LookupEnv), then
-// flags by key path, and validates the result. The error holds every problem that it found.
+// Load reads as Read does and validates the result. The error holds every problem that either found.
 func Load(path string, lookup func(string) (string, bool), flags map[string]string) (*Config, error) {
+	config, err := Read(path, lookup, flags)
+	if config == nil {
+		return nil, err
+	}
+	if err := errors.Join(err, config.Validate()); err != nil {
+		return nil, err
+	}
+	return config, nil
+}
+
+// Read reads the file at path ("" for none) over the defaults, then the environment through lookup (os.LookupEnv), then
+// flags by key path. It is for commands that need a part of the configuration only. When single values do not decode, the
+// rest is returned beside the error.
+func Read(path string, lookup func(string) (string, bool), flags map[string]string) (*Config, error) {
 	config := Default()
 	if path != "" {
 		data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
@@ -82,10 +95,7 @@ func Load(path string, lookup func(string) (string, bool), flags map[string]stri
 			}
 		}
 	}
-	if err := errors.Join(append(problems, config.Validate())...); err != nil {
-		return nil, err
-	}
-	return &config, nil
+	return &config, errors.Join(problems...)
 }
 
 // set gives a leaf the value that text says.

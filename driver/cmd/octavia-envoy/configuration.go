@@ -9,8 +9,11 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/config"
 )
 
-// configFlags adds --config and a flag for every key, and returns what loads them.
-func configFlags(command *cobra.Command) func() (*config.Config, error) {
+// read is config.Load, or config.Read for a command that needs a part of the configuration only.
+type read func(path string, lookup func(string) (string, bool), flags map[string]string) (*config.Config, error)
+
+// configFlags adds --config and a flag for every key, and returns what reads them.
+func configFlags(command *cobra.Command, read read) func() (*config.Config, error) {
 	path := command.Flags().StringP("config", "c", "",
 		"configuration file (YAML); each key below is also a key of it, nested at its dots")
 	values := map[string]*string{}
@@ -25,6 +28,6 @@ func configFlags(command *cobra.Command) func() (*config.Config, error) {
 				flags[name] = *value
 			}
 		}
-		return config.Load(*path, os.LookupEnv, flags)
+		return read(*path, os.LookupEnv, flags)
 	}
 }

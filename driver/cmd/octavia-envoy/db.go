@@ -24,11 +24,14 @@ func migrateCommand() *cobra.Command {
 versions before and after. It may run while controllers run, and more than once. serve does the same when it starts.`,
 		Args: cobra.NoArgs,
 	}
-	load := configFlags(command)
+	load := configFlags(command, config.Read)
 	check := command.Flags().Bool("check", false, "only say whether a migration is due; exit status 1 if so")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		configuration, err := load()
 		if err != nil {
+			return err
+		}
+		if err := configuration.Store.Validate(); err != nil {
 			return err
 		}
 		database, err := store.Open(command.Context(), storeOptions(configuration))

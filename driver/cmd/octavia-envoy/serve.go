@@ -28,7 +28,7 @@ Each key of the configuration can be given in a file, in the environment or as a
   OCTAVIA_ENVOY_LOG_LEVEL=debug octavia-envoy serve --store.dsn sqlite:/tmp/oe.db`,
 		Args: cobra.NoArgs,
 	}
-	load := configFlags(command)
+	load := configFlags(command, config.Load)
 	check := command.Flags().Bool("check", false, "check the configuration, print every problem, and exit")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		configuration, err := load()
