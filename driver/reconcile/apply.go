@@ -1,0 +1,91 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
+)
+
+// bringAbout makes the amphorae serve the tree. It returns the objects that could not be served, each with its reason.
+func (r *Reconciler) bringAbout(ctx context.Context, tree *model.LoadBalancer, rebuild bool) (map[model.Ref]string, error) {
+	if rebuild {
+		if err := r.deleteAmphorae(ctx, tree.ID); err != nil {
+			return nil, err
+		}
+	}
+	amphorae, err := r.Amphorae.Ensure(ctx, tree)
+	if err != nil {
+		return nil, fmt.Errorf("make the amphora ready: %w", err)
+	}
+	if len(amphorae) == 0 {
+		return nil, errors.New("the load balancer has no amphora")
+	}
+	resources, rejected := r.translate(tree)
+	for _, amphora := range amphorae {
+		result, err := r.Publisher.Publish(ctx, amphora.ID, resources)
+		if err != nil {
+			return nil, fmt.Errorf("publish to amphora %s: %w", amphora.ID, err)
+		}
+		for key, reason := range result.Rejected {
+			owner, ok := resources.Owners[key]
+			if !ok {
+				owner = model.Ref{Kind: model.KindLoadBalancer, ID: tree.ID}
+			}
+			rejected[owner] = "Envoy refused it: " + reason
+		}
+	}
+	return rejected, nil
+}
+
+// translate returns what can be served and the reasons for what cannot.
+func (r *Reconciler) translate(tree *model.LoadBalancer) (*translate.Resources, map[model.Ref]string) {
+	rejected := map[model.Ref]string{}
+	resources, err := translate.LoadBalancer(tree)
+	for _, problem := range translate.Problems(err) {
+		rejected[problem.Owner] = problem.Error()
+	}
+	if r.Mutate != nil {
+		r.Mutate(tree, resources)
+	}
+	return resources, rejected
+}
+
+// Restore gives the xDS caches what the amphorae were last sent. It must end before their port opens: an Envoy that finds
+// the caches empty would lose all it has.
+func (r *Reconciler) Restore(ctx context.Context) error {
+	all, err := r.Store.LoadBalancers(ctx)
+	if err != nil {
+		return fmt.Errorf("read the load balancers: %w", err)
+	}
+	for _, known := range all {
+		if known.Tree == nil {
+			continue
+		}
+		amphorae, err := r.Store.Amphorae(ctx, known.ID)
+		if err != nil {
+			return fmt.Errorf("read the amphorae: %w", err)
+		}
+		resources, _ := r.translate(known.Tree)
+		for _, amphora := range amphorae {
+			if err := r.Publisher.Restore(amphora.ID, resources); err != nil {
+				return fmt.Errorf("restore amphora %s: %w", amphora.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+// reasons joins the reasons of refused objects, in a stable order.
+func reasons(rejected map[model.Ref]string) string {
+	var all []string
+	for ref, reason := range rejected {
+		all = append(all, fmt.Sprintf("%s %s: %s", ref.Kind, ref.ID, reason))
+	}
+	sort.Strings(all)
+	return strings.Join(all, "; ")
+}
