@@ -39,6 +39,8 @@ type Agent struct {
 	GetSocket    string
 	// Timeout bounds the wait for an answer; 0 is 30 s, as in octavia-lib.
 	Timeout time.Duration
+	// Metrics records how long the agent takes; nil records nothing.
+	Metrics *AgentMetrics
 }
 
 // ListenerStatistics are the counters of one listener. Octavia replaces what it has: all are totals since the listener
@@ -66,9 +68,14 @@ type reply struct {
 // Update reports statuses. An empty update sends nothing. Errors: *RecordError, ErrUnreachable, ErrNoAnswer, and those of
 // the connection; after any of them a part of the update may be applied, and it may be sent again.
 func (a *Agent) Update(ctx context.Context, update model.StatusUpdate) error {
+	return a.update(ctx, requestUpdate, update)
+}
+
+func (a *Agent) update(ctx context.Context, request string, update model.StatusUpdate) error {
 	if update.Empty() {
 		return nil
 	}
+	defer a.Metrics.timed(request)()
 	answer, err := a.tell(ctx, a.StatusSocket, update)
 	if err != nil || answer.StatusCode == statusOK {
 		return err
@@ -91,7 +98,7 @@ func (a *Agent) Barrier(ctx context.Context, loadBalancerID string, current mode
 	if current == "" {
 		current = model.OperatingOffline
 	}
-	return a.Update(ctx, model.StatusUpdate{
+	return a.update(ctx, requestBarrier, model.StatusUpdate{
 		LoadBalancers: []model.ObjectStatus{{ID: loadBalancerID, OperatingStatus: current}},
 	})
 }
@@ -152,6 +159,7 @@ func (a *Agent) Pool(ctx context.Context, id string) (*model.Pool, error) {
 
 // get reads an object. It decodes into what is known of it and drops the answer.
 func (a *Agent) get(ctx context.Context, ref model.Ref, into any) error {
+	defer a.Metrics.timed(requestGet)()
 	request := map[string]string{"object": plural(ref.Kind), "id": ref.ID}
 	raw, err := a.exchange(ctx, a.GetSocket, request)
 	if errors.Is(err, ErrNoAnswer) {

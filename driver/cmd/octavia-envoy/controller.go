@@ -75,7 +75,7 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 	}
 	c.agent = &status.Agent{
 		StatusSocket: configuration.Octavia.StatusSocket, StatsSocket: configuration.Octavia.StatsSocket,
-		GetSocket: configuration.Octavia.GetSocket,
+		GetSocket: configuration.Octavia.GetSocket, Metrics: status.NewAgentMetrics(registry),
 	}
 	if err := c.connect(ctx, registry); err != nil {
 		return nil, err
