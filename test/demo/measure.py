@@ -1,11 +1,13 @@
 """What the demo times: the first answer of a load balancer, and the driver-agent's part in it."""
 
+import http.client
 import json
+import re
 import socket
-import statistics
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from stack.problem import Problem
@@ -33,33 +35,76 @@ class FirstAnswer:
         return float(answer)
 
 
-def driver_agent(instance, load_balancer):
-    """Seconds that the driver-agent takes for the two things that a change has to ask of it before it can go live.
+class DriverAgent:
+    """The driver-agent's share: what the controller's metrics have counted since construction."""
 
-    They are a status message, which waits for octavia-api's commit, and the question for the load balancer's tree. Both
-    are asked here again, with no change for them to carry: the status is the one that the load balancer has.
-    """
-    status = {"loadbalancers": [{"id": load_balancer["id"], "operating_status": load_balancer["operating_status"]}]}
-    question = {"object": "loadbalancers", "id": load_balancer["id"]}
+    NAME = "octavia_envoy_driver_agent_seconds"
 
-    def seconds(kind, message):
-        times = []
-        for _ in range(5):
-            begin = time.monotonic()
-            _ask(instance.run / f"octavia-{kind}.sock", message)
-            times.append(time.monotonic() - begin)
-        return statistics.median(times)
+    def __init__(self, api_socket):
+        self.api_socket = api_socket
+        self.before = self._read()
 
-    return seconds("status", status) + seconds("get", question)
+    def since(self):
+        """For each request (barrier, get, update) its number and the seconds that all of them took."""
+        return {request: (count - self.before[request][0], seconds - self.before[request][1])
+                for request, (count, seconds) in self._read().items()}
+
+    def asked_once(self):
+        """Whether nothing but one change has asked; the resync may have, or another load balancer."""
+        return all(count == 1 for count, _ in self.since().values())
+
+    def _read(self):
+        connection = http.client.HTTPConnection("controller", timeout=10)
+        with socket.socket(socket.AF_UNIX) as connection.sock:
+            connection.sock.connect(str(self.api_socket))
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        pattern = self.NAME + r'_(count|sum)\{request="(\w+)"\} (\S+)'
+        values = {(request, what): float(value) for what, request, value in re.findall(pattern, text)}
+        return {request: (values[request, "count"], values[request, "sum"]) for request, _ in values}
 
 
-def _ask(path, message):
-    """One message to one of the driver-agent's sockets: the length, a newline, JSON; the answer has the same form."""
-    text = json.dumps(message).encode()
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(30)
-        connection.connect(str(path))
-        connection.sendall(b"%d\n" % len(text) + text)
-        with connection.makefile("rb") as answer:
-            length = int(answer.readline())
-            return json.loads(answer.read(length))
+@dataclass(frozen=True)
+class Times:
+    """What happened between the last API call and ACTIVE. All are seconds; one begins when the one before has ended."""
+
+    before: float  # octavia-api, until it asks the controller
+    accept: float  # the controller answers octavia-api: the call is checked and committed
+    barrier: float  # the driver-agent answers as soon as octavia-api has committed
+    get: float  # the driver-agent reads the load balancer back
+    live: float  # the controller translates and streams, Envoy acknowledges and answers a client
+    rest: float  # the change is noted as done
+    update: float  # the driver-agent takes the statuses
+    returned: float  # when octavia-api answered its client, counted from the call's start
+
+    @property
+    def octavia(self):
+        """Octavia's part of the time to the first answer."""
+        return self.before + self.barrier + self.get
+
+    @property
+    def answered(self):
+        """From the call's start to the first answer."""
+        return self.octavia + self.accept + self.live
+
+    def table(self):
+        """For each stretch of time: all of it, Octavia's part, ours."""
+        after_return = self.answered - self.returned
+        active = self.answered + self.rest + self.update
+        parts = {
+            "first": (self.answered, self.octavia),
+            # Octavia is done when the tree is read: what of that lies behind the return is its part.
+            "wait": (after_return, min(max(self.before + self.accept + self.barrier + self.get - self.returned, 0), after_return)),
+            "active": (active, self.octavia + self.update),
+        }
+        return {name: (whole, octavia, whole - octavia) for name, (whole, octavia) in parts.items()}
+
+
+def asked_at(log, path):
+    """When the controller got the last POST of a path, as time.time(), and the seconds that it took to answer."""
+    for line in reversed(log.read_text().splitlines()):
+        entry = json.loads(line) if line.startswith("{") else {}
+        if (entry.get("msg"), entry.get("method"), entry.get("path")) == ("request", "POST", path):
+            took = entry["ms"] / 1000
+            return datetime.fromisoformat(entry["time"]).timestamp() - took, took
+    raise Problem(f"{log} does not hold the call that was just made")

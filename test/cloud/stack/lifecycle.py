@@ -43,6 +43,7 @@ def up(instance, progress, only_openstack=False):
         identity.fill(instance)
     if not only_openstack:
         with progress.step("starting the controller"):
+            services.stop_outdated("controller")
             services.start(["controller"])
     with progress.step("network public, members and a client"):
         made = lab.build(instance)

@@ -1,6 +1,7 @@
 """The services of an instance: how each is started, and when it is ready."""
 
 import http.client
+import os
 import socket
 import subprocess
 import urllib.error
@@ -102,6 +103,12 @@ class Services:
                 process.start(service.argv, env, cwd=self.instance.state)
         for name in names:
             self.process(name).wait_ready(self.by_name[name].ready, PATIENCE)
+
+    def stop_outdated(self, name):
+        """Stops a service whose program has been built anew since it started."""
+        pid = self.process(name).pid()
+        if pid and not os.path.samefile(f"/proc/{pid}/exe", self.by_name[name].argv[0]):
+            self.stop([name])
 
     def stop(self, names):
         """Stops services, the one that started last first."""

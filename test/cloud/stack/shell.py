@@ -36,10 +36,10 @@ def tail(path, lines=20):
         return f"({path} does not exist)"
 
 
-def wait_until(true, seconds, problem):
-    """Polls until true() is; after that many seconds raises a Problem with the text that problem() returns."""
+def wait_until(true, seconds, problem, pause=0.1):
+    """Polls, every pause seconds, until true() is; after that many seconds raises a Problem with the text that problem() returns."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
             raise Problem(problem())
-        time.sleep(0.1)
+        time.sleep(pause)
