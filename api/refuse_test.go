@@ -28,7 +28,7 @@ func TestRefused(t *testing.T) {
 	}{
 		"SCTP": {
 			"POST", "/v1/listeners", strings.Replace(newListener, `"TCP"`, `"SCTP"`, 1), 501, "unsupported_option", "protocol",
-			"Envoy has no SCTP; use a TCP or UDP listener, or the provider amphora for SCTP.",
+			"Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		},
 		"several": {
 			"PUT", "/v1/listeners/" + listenerID, `{"connection_limit": 5, "allowed_cidrs": ["10.0.0.0/8"], "timeout_client_data": -1}`,
@@ -171,8 +171,8 @@ func TestRefusalIsAudited(t *testing.T) {
 	assert.Equal(t, "listener.create", entries[0].Action)
 	assert.Equal(t, newID, entries[0].ObjectID)
 	assert.Equal(t, requestID, entries[0].RequestID)
-	assert.Equal(t, "unsupported_option: Envoy has no SCTP; use a TCP or UDP listener, or the provider amphora for SCTP. "+
-		"(protocol: Envoy has no SCTP; use a TCP or UDP listener, or the provider amphora for SCTP.)", entries[0].Message)
+	assert.Equal(t, "unsupported_option: Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP. "+
+		"(protocol: Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.)", entries[0].Message)
 }
 
 // TestSecretsStayOut sends a key in the wrong place and looks for it in answer, log and audit trail.

@@ -19,7 +19,7 @@ const (
 func listenerProtocols() (supported []string, refused map[string]string) {
 	return []string{model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS}, map[string]string{
 		model.ProtocolUDP:  "UDP listeners are not supported yet; use a TCP listener, or the provider amphora for UDP.",
-		model.ProtocolSCTP: "Envoy has no SCTP; use a TCP or UDP listener, or the provider amphora for SCTP.",
+		model.ProtocolSCTP: "Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		model.ProtocolTerminatedHTTPS: "TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which " +
 			"passes TLS through to the members.",
 		model.ProtocolPrometheus: "PROMETHEUS listeners are not supported yet; use " +

@@ -11,7 +11,7 @@ func poolProtocols() (supported []string, refused map[string]string) {
 	const proxy = " pools are not supported yet; use a TCP or HTTP pool, whose members see the amphora's address."
 	return []string{model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS}, map[string]string{
 		model.ProtocolUDP:     "UDP pools are not supported yet; use a TCP pool, or the provider amphora for UDP.",
-		model.ProtocolSCTP:    "Envoy has no SCTP; use a TCP or UDP pool, or the provider amphora for SCTP.",
+		model.ProtocolSCTP:    "Envoy has no SCTP; use a TCP pool, or the provider amphora for SCTP.",
 		model.ProtocolProxy:   "PROXY" + proxy,
 		model.ProtocolProxyV2: "PROXYV2" + proxy,
 	}

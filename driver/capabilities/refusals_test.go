@@ -61,7 +61,7 @@ func unsupported() map[string]refusal {
 		},
 		"SCTP": {
 			func(lb *model.LoadBalancer) { lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },
-			"listeners[0].protocol: Envoy has no SCTP; use a TCP or UDP listener, or the provider amphora for SCTP.",
+			"listeners[0].protocol: Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		},
 		"UDP": {
 			func(lb *model.LoadBalancer) { lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "UDP", "" },
@@ -139,7 +139,7 @@ func unsupported() map[string]refusal {
 		},
 		"pool SCTP": {
 			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },
-			"pools[0].protocol: Envoy has no SCTP; use a TCP or UDP pool, or the provider amphora for SCTP.",
+			"pools[0].protocol: Envoy has no SCTP; use a TCP pool, or the provider amphora for SCTP.",
 		},
 		"pool UDP": {
 			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "UDP", "" },
