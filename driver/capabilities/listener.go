@@ -22,8 +22,7 @@ func listenerProtocols() (supported []string, refused map[string]string) {
 		model.ProtocolSCTP: "Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		model.ProtocolTerminatedHTTPS: "TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which " +
 			"passes TLS through to the members.",
-		model.ProtocolPrometheus: "PROMETHEUS listeners are not supported yet; use " +
-			"\"openstack loadbalancer stats show\" for a load balancer's figures.",
+		model.ProtocolPrometheus: "PROMETHEUS listeners are not supported yet; create the load balancer without one.",
 	}
 }
 

@@ -71,7 +71,7 @@ func unsupported() map[string]refusal {
 			func(lb *model.LoadBalancer) {
 				lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "PROMETHEUS", ""
 			},
-			`listeners[0].protocol: PROMETHEUS listeners are not supported yet; use "openstack loadbalancer stats show" for a load balancer's figures.`,
+			"listeners[0].protocol: PROMETHEUS listeners are not supported yet; create the load balancer without one.",
 		},
 		"TERMINATED_HTTPS": {
 			onListener(func(l *model.Listener) { l.Protocol = "TERMINATED_HTTPS" }),
