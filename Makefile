@@ -42,9 +42,10 @@ lint: $(GOLANGCI) ## golangci-lint; ruff; shellcheck where it is installed
 fmt: $(GOLANGCI) ## format the Go code
 	$(GOLANGCI) fmt ./...
 
-golden: ## rewrite the golden files of the translator; look at the difference before you commit
+golden: ## rewrite the golden files and the table of configuration keys; look at the difference before you commit
 	go test ./xds/translate -run TestGolden -update
-	git status --short -- '*/testdata'
+	go test ./driver/config -run README -update
+	git status --short -- '*/testdata' driver/config/README.md
 
 build: ## the two programs, into build/
 	CGO_ENABLED=0 go build -trimpath -o build/ ./driver/cmd/octavia-envoy ./amphora-image/cmd/amphora-agent
