@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -34,8 +35,10 @@ func issueCommand(
 	role, purpose string, issue func(*certs.Authority, string, time.Duration) (*certs.Credentials, error), example string,
 ) *cobra.Command {
 	command := &cobra.Command{
-		Use:     role + " NAME",
-		Short:   "Issue a certificate " + purpose,
+		Use:   role + " NAME",
+		Short: "Issue a certificate " + purpose,
+		Long: "Issues a certificate " + purpose + `, and writes it with its key (mode 0600) and the CA's certificate. NAME is
+who the controller takes its holder for.`,
 		Example: example,
 		Args:    cobra.ExactArgs(1),
 	}
@@ -43,6 +46,10 @@ func issueCommand(
 	out := command.Flags().String("out", ".", "folder for client.crt, client.key (mode 0600) and ca.crt")
 	days := command.Flags().Int("days", 365, "how many days it is valid")
 	command.RunE = func(command *cobra.Command, args []string) error {
+		// Only the controller makes a CA: a mistyped folder would otherwise get one that nobody trusts.
+		if _, err := os.Stat(filepath.Join(*directory, certs.KeyFile)); err != nil {
+			return fmt.Errorf("no CA in the folder %s (serve makes it; --ca-directory names another): %w", *directory, err)
+		}
 		authority, err := certs.LoadOrCreate(*directory, time.Now)
 		if err != nil {
 			return err

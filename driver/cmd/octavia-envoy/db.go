@@ -22,6 +22,8 @@ func migrateCommand() *cobra.Command {
 		Short: "Bring the database to this version's schema",
 		Long: `Applies the migrations that the database lacks, each in a transaction where the database can, and prints the
 versions before and after. It may run while controllers run, and more than once. serve does the same when it starts.`,
+		Example: `  octavia-envoy db migrate --config /etc/octavia-envoy.yaml --check
+  octavia-envoy db migrate --store.dsn sqlite:/var/lib/octavia-envoy/octavia-envoy.db`,
 		Args: cobra.NoArgs,
 	}
 	load := configFlags(command, config.Read)

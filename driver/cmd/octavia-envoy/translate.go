@@ -70,7 +70,11 @@ func decodeTree(data []byte) (*model.LoadBalancer, error) {
 	}
 	var problems []error
 	for _, problem := range capabilities.Check(tree) {
-		problems = append(problems, fmt.Errorf("%s %s: %s: %s", problem.Ref.Kind, problem.Ref.ID, problem.Field, problem.Message))
+		what := fmt.Sprintf("%s %s: ", problem.Ref.Kind, problem.Ref.ID)
+		if problem.Field != "" {
+			what += problem.Field + ": "
+		}
+		problems = append(problems, errors.New(what+problem.Message))
 	}
 	return tree, errors.Join(problems...)
 }

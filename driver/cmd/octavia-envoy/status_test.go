@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/octavia-envoy/octavia-envoy/api"
+)
+
+const (
+	goodLB = "0e56a5c9-2f33-4f3b-8a8c-6f4f3d1d5b1e"
+	badLB  = "7a1f0a52-5b55-4e16-8f57-3c2f0a6e9d10"
+)
+
+// report has a load balancer without a fault and one of which Envoy refused a listener.
+func report() api.StatusReport {
+	return api.StatusReport{LoadBalancers: []api.LoadBalancerStatus{
+		{
+			ID: goodLB, Name: "good", ProvisioningStatus: "ACTIVE", OperatingStatus: "ONLINE", Revision: 7, PendingIntents: 2,
+			Amphorae: []api.AmphoraStatus{{
+				ID: "amphora-good", Role: "STANDALONE", Status: "ALLOCATED", Connected: true, LastHeartbeat: time.Now(),
+				Resources: []api.ResourceStatus{{Type: "cluster", Name: "blue", Sent: "1234567890abcdef", Acknowledged: "1234567890abcdef"}},
+			}},
+		},
+		{
+			ID: badLB, Name: "bad", ProvisioningStatus: "ERROR", OperatingStatus: "ERROR", LastError: "listener web: refused",
+			Amphorae: []api.AmphoraStatus{{
+				ID: "amphora-bad", Role: "STANDALONE", Status: "ALLOCATED",
+				Resources: []api.ResourceStatus{
+					{Type: "listener", Name: "web", Sent: "fedcba0987654321", Error: "cannot bind"},
+					{Type: "cluster", Name: "green", Sent: "aaaa", Acknowledged: "aaaa"},
+				},
+			}},
+		},
+	}}
+}
+
+// controllerSocket answers /v1/status as a controller does, on a unix socket.
+func controllerSocket(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "oe") // t.TempDir is too long for a socket's path
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "api.sock")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(report()) })
+	routes.HandleFunc("GET /v1/status/{id}", func(w http.ResponseWriter, r *http.Request) {
+		for _, lb := range report().LoadBalancers {
+			if lb.ID == r.PathValue("id") {
+				_ = json.NewEncoder(w).Encode(api.StatusReport{LoadBalancers: []api.LoadBalancerStatus{lb}})
+				return
+			}
+		}
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"error":{"code":"not_found","message":"There is no such load balancer.","detail":"in the store"}}`))
+	})
+	server := &http.Server{Handler: routes, ReadHeaderTimeout: time.Minute}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(listener) }()
+	t.Cleanup(func() { server.Close(); <-done; os.RemoveAll(folder) })
+	return path
+}
+
+func TestStatusShowsWhatNeedsAnEye(t *testing.T) {
+	out := mustRun(t, "status", "--socket", controllerSocket(t))
+	contains(t, out, goodLB, "1 of 1 connected", "0 of 1 connected", badLB+": listener web: refused", "amphora-bad", "cannot bind",
+		"fedcba098765", "last heard never")
+	for _, dull := range []string{"amphora-good", "blue", "green", "fedcba0987654321"} {
+		if strings.Contains(out, dull) {
+			t.Errorf("%q is no trouble, and shown:\n%s", dull, out)
+		}
+	}
+	if line := strings.Fields(lineOf(out, goodLB)); strings.Join(line[1:7], " ") != "good ACTIVE ONLINE 7 2 0" {
+		t.Errorf("the line is %q", line)
+	}
+}
+
+func TestStatusOfOneShowsAll(t *testing.T) {
+	out := mustRun(t, "status", goodLB, "--socket", controllerSocket(t))
+	contains(t, out, "amphora-good", "cluster", "blue", "1234567890ab")
+	if strings.Contains(out, badLB) {
+		t.Errorf("it shows the other, too:\n%s", out)
+	}
+}
+
+func TestStatusInJSONIsTheAnswer(t *testing.T) {
+	var got api.StatusReport
+	if err := json.Unmarshal([]byte(mustRun(t, "status", "--json", "--socket", controllerSocket(t))), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.LoadBalancers) != 2 || got.LoadBalancers[1].Amphorae[0].Resources[0].Error != "cannot bind" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestStatusPassesOnTheRefusal(t *testing.T) {
+	_, err := run(t, "status", "b0d7c2f4-0000-4000-8000-000000000000", "--socket", controllerSocket(t))
+	if err == nil || err.Error() != "There is no such load balancer. in the store" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStatusWithoutControllerNamesTheSocket(t *testing.T) {
+	_, err := run(t, "status", "--socket", "/nonexistent/api.sock")
+	if err == nil || !strings.Contains(err.Error(), "/nonexistent/api.sock") || !strings.Contains(err.Error(), "--socket") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func lineOf(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return line
+		}
+	}
+	return ""
+}
