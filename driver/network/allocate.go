@@ -50,7 +50,11 @@ func (n *Neutron) AllocateVIP(ctx context.Context, request VIPRequest) (VIPResul
 
 // usersPort checks a port that the user brings. It is never changed or deleted.
 func (n *Neutron) usersPort(ctx context.Context, vip VIP) (VIP, error) {
-	port, err := ports.Get(ctx, n.client, vip.PortID).Extract()
+	client, err := n.client(ctx)
+	if err != nil {
+		return VIP{}, err
+	}
+	port, err := ports.Get(ctx, client, vip.PortID).Extract()
 	if err != nil {
 		return VIP{}, notFoundOr(err, "vip.vip_port_id", "port", vip.PortID)
 	}
@@ -91,8 +95,12 @@ func sameAddress(a, b string) bool {
 // _validate_network_and_fill_or_validate_subnet): the subnet that holds the address, else the first IPv4 one, else the
 // first.
 func (n *Neutron) chooseSubnet(ctx context.Context, vip *VIP) error {
+	client, err := n.client(ctx)
+	if err != nil {
+		return err
+	}
 	if vip.SubnetID != "" {
-		subnet, err := subnets.Get(ctx, n.client, vip.SubnetID).Extract()
+		subnet, err := subnets.Get(ctx, client, vip.SubnetID).Extract()
 		if err != nil {
 			return notFoundOr(err, "vip.vip_subnet_id", "subnet", vip.SubnetID)
 		}
@@ -108,7 +116,7 @@ func (n *Neutron) chooseSubnet(ctx context.Context, vip *VIP) error {
 	if vip.NetworkID == "" {
 		return &Error{Kind: ErrInvalid, Field: "vip", Message: "A VIP needs a subnet, a network or a port."}
 	}
-	pages, err := subnets.List(n.client, subnets.ListOpts{NetworkID: vip.NetworkID, SortKey: "id", SortDir: "asc"}).AllPages(ctx)
+	pages, err := subnets.List(client, subnets.ListOpts{NetworkID: vip.NetworkID, SortKey: "id", SortDir: "asc"}).AllPages(ctx)
 	if err != nil {
 		return unavailable("list subnets of network "+vip.NetworkID, err)
 	}
@@ -196,7 +204,11 @@ func (n *Neutron) createPort(ctx context.Context, request VIPRequest, vip VIP) (
 	if len(vip.SGIDs) > 0 {
 		options.SecurityGroups = &vip.SGIDs
 	}
-	port, err := ports.Create(ctx, n.client, options).Extract()
+	client, err := n.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	port, err := ports.Create(ctx, client, options).Extract()
 	if err != nil {
 		return nil, createError(err, vip.NetworkID, vip.Address)
 	}
@@ -205,7 +217,11 @@ func (n *Neutron) createPort(ctx context.Context, request VIPRequest, vip VIP) (
 
 // findPort returns the port that was made for a load balancer, nil if there is none.
 func (n *Neutron) findPort(ctx context.Context, loadBalancerID string) (*ports.Port, error) {
-	pages, err := ports.List(n.client, ports.ListOpts{
+	client, err := n.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := ports.List(client, ports.ListOpts{
 		DeviceID: deviceID(loadBalancerID), DeviceOwner: deviceOwner,
 	}).AllPages(ctx)
 	if err != nil {
@@ -223,7 +239,11 @@ func (n *Neutron) findPort(ctx context.Context, loadBalancerID string) (*ports.P
 
 func (n *Neutron) deletePort(ctx context.Context, id string) error {
 	n.forgetPort(id)
-	err := ports.Delete(ctx, n.client, id).ExtractErr()
+	client, err := n.client(ctx)
+	if err != nil {
+		return err
+	}
+	err = ports.Delete(ctx, client, id).ExtractErr()
 	if err != nil && !gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
 		return unavailable("delete port "+id, err)
 	}

@@ -57,7 +57,11 @@ func (n *Neutron) PortInfo(ctx context.Context, id string) (PortInfo, error) {
 	if info, ok := lookUp(n, n.ports, id); ok {
 		return info, nil
 	}
-	port, err := ports.Get(ctx, n.client, id).Extract()
+	client, err := n.client(ctx)
+	if err != nil {
+		return PortInfo{}, err
+	}
+	port, err := ports.Get(ctx, client, id).Extract()
 	if err != nil {
 		return PortInfo{}, notFoundOr(err, "vip.vip_port_id", "port", id)
 	}
@@ -78,7 +82,11 @@ func (n *Neutron) SubnetInfo(ctx context.Context, id string) (SubnetInfo, error)
 	if info, ok := lookUp(n, n.subnets, id); ok {
 		return info, nil
 	}
-	subnet, err := subnets.Get(ctx, n.client, id).Extract()
+	client, err := n.client(ctx)
+	if err != nil {
+		return SubnetInfo{}, err
+	}
+	subnet, err := subnets.Get(ctx, client, id).Extract()
 	if err != nil {
 		return SubnetInfo{}, notFoundOr(err, "vip.vip_subnet_id", "subnet", id)
 	}
@@ -90,7 +98,7 @@ func (n *Neutron) SubnetInfo(ctx context.Context, id string) (SubnetInfo, error)
 		networks.Network
 		mtu.NetworkMTUExt
 	}
-	if err := networks.Get(ctx, n.client, info.NetworkID).ExtractInto(&extended); err != nil {
+	if err := networks.Get(ctx, client, info.NetworkID).ExtractInto(&extended); err != nil {
 		return SubnetInfo{}, notFoundOr(err, "vip.vip_network_id", "network", info.NetworkID)
 	}
 	info.MTU = extended.MTU

@@ -24,8 +24,9 @@ type Store interface {
 
 // Options are the parts of a Neutron. Client and Store are needed.
 type Options struct {
-	// Client is the network service's, see Connect. Its user needs the admin or service role: it makes ports for tenants.
-	Client *gophercloud.ServiceClient
+	// Client returns the network service's, for each use: openstack.Client.Network. Its user needs the admin or service
+	// role: it makes ports for tenants.
+	Client func(ctx context.Context) (*gophercloud.ServiceClient, error)
 	Store  Store
 	Logger *slog.Logger
 	// Now is the clock; nil is time.Now.
@@ -34,10 +35,10 @@ type Options struct {
 
 // Neutron makes and describes ports. Its methods are safe for concurrent use.
 type Neutron struct {
-	client *gophercloud.ServiceClient
-	store  Store
-	logger *slog.Logger
-	now    func() time.Time
+	connect func(ctx context.Context) (*gophercloud.ServiceClient, error)
+	store   Store
+	logger  *slog.Logger
+	now     func() time.Time
 
 	mu      sync.Mutex
 	ports   map[string]cached[PortInfo]
@@ -53,9 +54,18 @@ func New(options Options) *Neutron {
 		options.Now = time.Now
 	}
 	return &Neutron{
-		client: options.Client, store: options.Store, logger: options.Logger, now: options.Now,
+		connect: options.Client, store: options.Store, logger: options.Logger, now: options.Now,
 		ports: map[string]cached[PortInfo]{}, subnets: map[string]cached[SubnetInfo]{},
 	}
+}
+
+// client returns Neutron's, or an *Error.
+func (n *Neutron) client(ctx context.Context) (*gophercloud.ServiceClient, error) {
+	client, err := n.connect(ctx)
+	if err != nil {
+		return nil, unavailable("reach Neutron", err)
+	}
+	return client, nil
 }
 
 // VIPRequest is the body of POST /v1/vip-ports: Octavia's create_vip_port.

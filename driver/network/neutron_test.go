@@ -26,6 +26,8 @@ type fixture struct {
 	api   *api
 	store *store.Store
 	now   time.Time
+	// noLogin is what Keystone says instead of a token.
+	noLogin error
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -35,8 +37,10 @@ func newFixture(t *testing.T) *fixture {
 	t.Cleanup(served.Close)
 	f.store = openStore(t)
 	f.Neutron = network.New(network.Options{
-		Client: &gophercloud.ServiceClient{
-			ProviderClient: &gophercloud.ProviderClient{}, Endpoint: served.URL + "/", ResourceBase: served.URL + "/v2.0/",
+		Client: func(context.Context) (*gophercloud.ServiceClient, error) {
+			return &gophercloud.ServiceClient{
+				ProviderClient: &gophercloud.ProviderClient{}, Endpoint: served.URL + "/", ResourceBase: served.URL + "/v2.0/",
+			}, f.noLogin
 		},
 		Store: f.store, Now: func() time.Time { return f.now },
 	})
@@ -222,6 +226,25 @@ func TestNeutronDown(t *testing.T) {
 	req := request(network.VIP{SubnetID: subnet4})
 	if _, err := f.AllocateVIP(t.Context(), req); !errors.Is(err, network.ErrUnavailable) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// TestKeystoneDown: the user reads a sentence, the operator the cause, and once Keystone is up it works.
+func TestKeystoneDown(t *testing.T) {
+	f := newFixture(t)
+	f.noLogin = errors.New("connection refused")
+	req := request(network.VIP{SubnetID: subnet4})
+	_, err := f.AllocateVIP(t.Context(), req)
+	var typed *network.Error
+	if !errors.Is(err, network.ErrUnavailable) || !errors.Is(err, f.noLogin) || !errors.As(err, &typed) {
+		t.Fatalf("error is %v", err)
+	}
+	if want := "The network service could not be used. Try again later."; typed.UserMessage() != want {
+		t.Errorf("the user reads %q, want %q", typed.UserMessage(), want)
+	}
+	f.noLogin = nil
+	if _, err := f.AllocateVIP(t.Context(), req); err != nil {
+		t.Error(err)
 	}
 }
 

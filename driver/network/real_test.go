@@ -3,6 +3,7 @@ package network_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
@@ -10,6 +11,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/network"
+	"github.com/octavia-envoy/octavia-envoy/driver/openstack"
 )
 
 // TestRealNeutron runs where the variables of an openrc file are set; the e2e tests need a cloud and do not skip.
@@ -17,11 +19,16 @@ func TestRealNeutron(t *testing.T) {
 	if os.Getenv("OS_AUTH_URL") == "" {
 		t.Skip("no OS_AUTH_URL: source an openrc file to run against a real Neutron")
 	}
-	client, err := network.Connect(t.Context(), network.Credentials{
-		AuthURL: os.Getenv("OS_AUTH_URL"), Username: os.Getenv("OS_USERNAME"), Password: os.Getenv("OS_PASSWORD"),
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte(os.Getenv("OS_PASSWORD")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	login := openstack.New(openstack.Credentials{
+		AuthURL: os.Getenv("OS_AUTH_URL"), Username: os.Getenv("OS_USERNAME"), PasswordFile: password,
 		ProjectName: os.Getenv("OS_PROJECT_NAME"), UserDomainName: os.Getenv("OS_USER_DOMAIN_NAME"),
 		ProjectDomainName: os.Getenv("OS_PROJECT_DOMAIN_NAME"), Region: os.Getenv("OS_REGION_NAME"),
 	})
+	client, err := login.Network(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +43,7 @@ func TestRealNeutron(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	neutron := network.New(network.Options{Client: client, Store: openStore(t)})
+	neutron := network.New(network.Options{Client: login.Network, Store: openStore(t)})
 
 	req := request(network.VIP{NetworkID: net.ID, Address: "192.0.2.77"})
 	req.ProjectID = net.ProjectID

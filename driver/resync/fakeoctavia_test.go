@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octavia-envoy/octavia-envoy/driver/openstack"
 	"github.com/octavia-envoy/octavia-envoy/driver/resync"
 )
 
@@ -40,11 +43,16 @@ func newFakeOctavia(t *testing.T) *fakeOctavia {
 	return fake
 }
 
-func (f *fakeOctavia) api() *resync.API {
-	return resync.NewAPI(resync.APIOptions{
-		AuthURL: f.URL + "/identity/v3", Username: "octavia", Password: "secret", ProjectName: "service",
-		UserDomainName: "Default", ProjectDomainName: "Default", RegionName: "RegionOne", Provider: "envoy",
-	})
+func (f *fakeOctavia) api(t *testing.T) *resync.API {
+	t.Helper()
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return resync.NewAPI(openstack.New(openstack.Credentials{
+		AuthURL: f.URL + "/identity/v3", Username: "octavia", PasswordFile: password, ProjectName: "service",
+		UserDomainName: "Default", ProjectDomainName: "Default", Region: "RegionOne",
+	}).LoadBalancer, "envoy")
 }
 
 // add puts an object into a collection. age is how long ago it changed.

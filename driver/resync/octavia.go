@@ -9,21 +9,15 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
-	"github.com/gophercloud/gophercloud/v2/openstack"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
-const (
-	// pageSize is how many objects are asked for at once; Octavia may give fewer ([api_settings] pagination_max_limit).
-	pageSize = 500
-	// requestTimeout bounds one request, so that a hanging API costs a round and not the loop.
-	requestTimeout = 60 * time.Second
-)
+// pageSize is how many objects are asked for at once; Octavia may give fewer ([api_settings] pagination_max_limit).
+const pageSize = 500
 
 // Object is what the resync needs to know of any object.
 type Object struct {
@@ -38,52 +32,22 @@ type Object struct {
 // pending reports whether Octavia waits for the object's driver.
 func (o Object) pending() bool { return strings.HasPrefix(string(o.ProvisioningStatus), "PENDING_") }
 
-// APIOptions says where Octavia's REST API is and who asks. The user needs to see the load balancers of all projects.
-type APIOptions struct {
-	// AuthURL is Keystone's, version 3.
-	AuthURL           string
-	Username          string
-	Password          string
-	ProjectName       string
-	UserDomainName    string
-	ProjectDomainName string
-	// RegionName may be empty: then the first endpoint counts.
-	RegionName string
-	// Interface is public, internal or admin; "" is public.
-	Interface string
-	// Provider is the name of this driver in octavia.conf.
-	Provider string
-	// HTTPClient carries the TLS configuration; nil is a plain client. Its Timeout is set if it has none.
-	HTTPClient *http.Client
-}
-
-// API reads Octavia's REST API. It logs in when it is used first, so it can be made before Keystone is up.
+// API reads Octavia's REST API.
 type API struct {
-	options APIOptions
-
-	mu     sync.Mutex
-	client *gophercloud.ServiceClient
+	connect  func(ctx context.Context) (*gophercloud.ServiceClient, error)
+	provider string
 }
 
-// NewAPI makes a client and connects to nothing.
-func NewAPI(options APIOptions) *API {
-	if options.Interface == "" {
-		options.Interface = string(gophercloud.AvailabilityPublic)
-	}
-	client := http.Client{}
-	if options.HTTPClient != nil {
-		client = *options.HTTPClient
-	}
-	if client.Timeout == 0 {
-		client.Timeout = requestTimeout
-	}
-	options.HTTPClient = &client
-	return &API{options: options}
+// NewAPI makes an API and asks nothing. connect returns the load-balancer service's client, for each use:
+// openstack.Client.LoadBalancer. Its user needs to see the load balancers of all projects. provider is the name of this
+// driver in octavia.conf.
+func NewAPI(connect func(ctx context.Context) (*gophercloud.ServiceClient, error), provider string) *API {
+	return &API{connect: connect, provider: provider}
 }
 
 // LoadBalancers lists this provider's load balancers of all projects, without the DELETED ones.
 func (a *API) LoadBalancers(ctx context.Context) ([]Object, error) {
-	records, err := a.list(ctx, "loadbalancers", url.Values{"provider": {a.options.Provider}}, "loadbalancers")
+	records, err := a.list(ctx, "loadbalancers", url.Values{"provider": {a.provider}}, "loadbalancers")
 	if err != nil {
 		return nil, err
 	}
@@ -258,37 +222,4 @@ func decode(raw json.RawMessage, into any) error {
 		return nil
 	}
 	return json.Unmarshal(raw, into)
-}
-
-// connect logs in on the first use; afterwards gophercloud renews the token.
-func (a *API) connect(ctx context.Context) (*gophercloud.ServiceClient, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.client != nil {
-		return a.client, nil
-	}
-	provider, err := openstack.NewClient(a.options.AuthURL)
-	if err != nil {
-		return nil, fmt.Errorf("openstack.auth_url: %w", err)
-	}
-	provider.HTTPClient = *a.options.HTTPClient
-	err = openstack.Authenticate(ctx, provider, gophercloud.AuthOptions{
-		IdentityEndpoint: a.options.AuthURL,
-		Username:         a.options.Username,
-		Password:         a.options.Password,
-		DomainName:       a.options.UserDomainName,
-		Scope:            &gophercloud.AuthScope{ProjectName: a.options.ProjectName, DomainName: a.options.ProjectDomainName},
-		AllowReauth:      true,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("log in to Keystone: %w", err)
-	}
-	client, err := openstack.NewLoadBalancerV2(provider, gophercloud.EndpointOpts{
-		Region: a.options.RegionName, Availability: gophercloud.Availability(a.options.Interface),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("find Octavia in Keystone's catalogue: %w", err)
-	}
-	a.client = client
-	return client, nil
 }

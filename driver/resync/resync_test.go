@@ -61,7 +61,7 @@ func newBench(t *testing.T) *bench {
 	}
 	b := &bench{octavia: newFakeOctavia(t), store: db, agent: fakeAgent{}, registry: prometheus.NewRegistry()}
 	b.resync = resync.New(resync.Options{
-		Store: db, Octavia: b.octavia.api(), Agent: b.agent, Logger: logger, Registry: b.registry,
+		Store: db, Octavia: b.octavia.api(t), Agent: b.agent, Logger: logger, Registry: b.registry,
 		Interval: time.Minute, PendingAge: 20 * time.Second, Wake: func() { b.woken++ },
 	})
 	return b
@@ -361,7 +361,7 @@ func TestRun(t *testing.T) {
 	b.lb("lb", "PENDING_CREATE", old)
 	woken := make(chan struct{}, 1)
 	r := resync.New(resync.Options{
-		Store: b.store, Octavia: b.octavia.api(), Agent: b.agent, Logger: slog.New(slog.DiscardHandler),
+		Store: b.store, Octavia: b.octavia.api(t), Agent: b.agent, Logger: slog.New(slog.DiscardHandler),
 		Interval: 10 * time.Millisecond, PendingAge: 20 * time.Second, Wake: func() { woken <- struct{}{} },
 		Registry: b.registryOfItsOwn(),
 	})

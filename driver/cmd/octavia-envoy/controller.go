@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +23,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/config"
 	"github.com/octavia-envoy/octavia-envoy/driver/network"
 	localnetwork "github.com/octavia-envoy/octavia-envoy/driver/network/local"
+	"github.com/octavia-envoy/octavia-envoy/driver/openstack"
 	"github.com/octavia-envoy/octavia-envoy/driver/reconcile"
 	"github.com/octavia-envoy/octavia-envoy/driver/resync"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
@@ -45,7 +45,7 @@ type controller struct {
 	reconciler    *reconcile.Reconciler
 	sender        *status.Sender
 	agent         *status.Agent
-	// rest is Octavia's own API. It, resync and neutron are nil without OpenStack.
+	// rest is Octavia's own API.
 	rest    *resync.API
 	resync  *resync.Resync
 	neutron *network.Neutron
@@ -77,9 +77,7 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 		StatusSocket: configuration.Octavia.StatusSocket, StatsSocket: configuration.Octavia.StatsSocket,
 		GetSocket: configuration.Octavia.GetSocket, Metrics: status.NewAgentMetrics(registry),
 	}
-	if err := c.connect(ctx, registry); err != nil {
-		return nil, err
-	}
+	c.connect(registry)
 	if err := c.newAmphorae(authority, fleet); err != nil {
 		return nil, err
 	}
@@ -107,39 +105,23 @@ func openStore(ctx context.Context, configuration *config.Config) (*store.Store,
 	return opened, nil
 }
 
-// connect makes the clients of OpenStack's APIs, if there are any.
-func (c *controller) connect(ctx context.Context, registry prometheus.Registerer) error {
-	openstack := c.configuration.OpenStack
-	if openstack.AuthURL == "" {
-		return nil
-	}
-	credentials := network.Credentials{
-		AuthURL: openstack.AuthURL, Username: openstack.Username, PasswordFile: openstack.PasswordFile,
-		ProjectName: openstack.ProjectName, UserDomainName: openstack.UserDomainName,
-		ProjectDomainName: openstack.ProjectDomainName, Region: openstack.RegionName, Interface: openstack.Interface,
-		CAFile: openstack.CAFile,
-	}
-	client, err := network.Connect(ctx, credentials)
-	if err != nil {
-		return err
-	}
-	c.neutron = network.New(network.Options{Client: client, Store: c.store, Logger: c.logger})
-	password, err := os.ReadFile(openstack.PasswordFile)
-	if err != nil {
-		return err
-	}
-	c.rest = resync.NewAPI(resync.APIOptions{
-		AuthURL: openstack.AuthURL, Username: openstack.Username, Password: strings.TrimSpace(string(password)),
-		ProjectName: openstack.ProjectName, UserDomainName: openstack.UserDomainName,
-		ProjectDomainName: openstack.ProjectDomainName, RegionName: openstack.RegionName, Interface: openstack.Interface,
-		Provider: c.configuration.Octavia.ProviderName,
+// connect makes the clients of OpenStack's APIs. They log in when they are used: a Keystone that is down keeps no amphora
+// from serving.
+func (c *controller) connect(registry prometheus.Registerer) {
+	options := c.configuration.OpenStack
+	client := openstack.New(openstack.Credentials{
+		AuthURL: options.AuthURL, Username: options.Username, PasswordFile: options.PasswordFile,
+		ProjectName: options.ProjectName, UserDomainName: options.UserDomainName,
+		ProjectDomainName: options.ProjectDomainName, Region: options.RegionName, Interface: options.Interface,
+		CAFile: options.CAFile,
 	})
+	c.neutron = network.New(network.Options{Client: client.Network, Store: c.store, Logger: c.logger})
+	c.rest = resync.NewAPI(client.LoadBalancer, c.configuration.Octavia.ProviderName)
 	c.resync = resync.New(resync.Options{
 		Store: c.store, Agent: c.agent, Logger: c.logger, Registry: registry, Octavia: c.rest,
 		Interval: c.configuration.Reconcile.ResyncInterval.Duration, PendingAge: c.configuration.Reconcile.PendingAge.Duration,
 		Wake: func() { c.reconciler.Wake() },
 	})
-	return nil
 }
 
 func (c *controller) newAmphorae(authority *certs.Authority, fleet *amphora.Fleet) error {
@@ -165,10 +147,7 @@ func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Reg
 		Store: c.store, Octavia: c.agent, Amphorae: c.amphorae, Publisher: publish.New(c.xds, fleet, c.logger),
 		Report: c.sender.Wake, Owner: c.owner, Deadline: c.configuration.Reconcile.Deadline.Duration,
 		RetryInterval: c.configuration.Reconcile.RetryInterval.Duration, Parallel: c.configuration.Reconcile.Parallel,
-		Registry: registry, Logger: c.logger,
-	}
-	if c.neutron != nil {
-		options.VIPs, options.Statuses = c.neutron, c.rest
+		Registry: registry, Logger: c.logger, VIPs: c.neutron, Statuses: c.rest,
 	}
 	if name := c.configuration.Fault.NACKListener; name != "" {
 		c.logger.Warn("fault.nack_listener is set: listeners of that name will be refused", "name", name)
@@ -178,14 +157,10 @@ func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Reg
 }
 
 func (c *controller) newAPI(registry *prometheus.Registry) {
-	options := api.Options{
-		Store: c.store, Octavia: resolver{c.agent}, Operator: operator{c.store, c.xds}, Registry: registry, Logger: c.logger,
-		Wake: c.reconciler.Wake, Ready: c.ready, Limits: api.Limits{Time: callTimeout},
-	}
-	if c.neutron != nil {
-		options.VIPs = vips{c.neutron}
-	}
-	c.api = api.New(options)
+	c.api = api.New(api.Options{
+		Store: c.store, Octavia: resolver{c.agent}, Operator: operator{c.store, c.xds}, VIPs: vips{c.neutron},
+		Registry: registry, Logger: c.logger, Wake: c.reconciler.Wake, Ready: c.ready, Limits: api.Limits{Time: callTimeout},
+	})
 }
 
 // callTimeout is shorter than the shim's patience (request_timeout, 10 s): a call that octavia-api has given up, and rolled

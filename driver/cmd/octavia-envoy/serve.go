@@ -81,14 +81,10 @@ func serve(ctx context.Context, configuration *config.Config) error {
 	run("reconcile", c.reconciler.Run)
 	// Statuses from the outbox to the driver-agent.
 	run("status", c.sender.Run)
-	if c.resync != nil {
-		// Octavia's lists into intents, for what nobody works on.
-		run("resync", c.resync.Run)
-	}
-	if c.neutron != nil {
-		// Ports of load balancers that never came to be.
-		run("VIP ports", c.collectPorts)
-	}
+	// Octavia's lists into intents, for what nobody works on.
+	run("resync", c.resync.Run)
+	// Ports of load balancers that never came to be.
+	run("VIP ports", c.collectPorts)
 	// Provider calls into intents. Last, so that what they ask for can be worked on.
 	run("api", func(ctx context.Context) error {
 		return api.Serve(ctx, c.api, c.logger, apiListeners...)
