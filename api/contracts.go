@@ -41,35 +41,9 @@ type Resolver interface {
 // a sentence that the user may read; without it the user reads only that it failed.
 type VIPAllocator interface {
 	// AllocateVIP returns the VIP with its address and port. It is safe to repeat: one port a load balancer.
-	AllocateVIP(ctx context.Context, request VIPRequest) (VIPResult, error)
+	AllocateVIP(ctx context.Context, request model.VIPRequest) (model.VIPResult, error)
 	// DeallocateVIP frees what AllocateVIP made for that load balancer; nothing to free is no error.
 	DeallocateVIP(ctx context.Context, loadBalancerID string) error
-}
-
-// VIPRequest is what create_vip_port asks for.
-type VIPRequest struct {
-	LoadBalancerID string                `json:"loadbalancer_id"`
-	ProjectID      string                `json:"project_id"`
-	VIP            VIP                   `json:"vip"`
-	AdditionalVIPs []model.AdditionalVIP `json:"additional_vips"`
-}
-
-// VIP is octavia-lib's VIP dictionary.
-type VIP struct {
-	Address     string   `json:"vip_address"`
-	NetworkID   string   `json:"vip_network_id"`
-	PortID      string   `json:"vip_port_id"`
-	SubnetID    string   `json:"vip_subnet_id"`
-	QoSPolicyID string   `json:"vip_qos_policy_id"`
-	SGIDs       []string `json:"vip_sg_ids"`
-	// OctaviaOwned has the driver-agent delete the port when the load balancer is deleted.
-	OctaviaOwned bool `json:"octavia_owned"`
-}
-
-// VIPResult is what create_vip_port answers.
-type VIPResult struct {
-	VIP            VIP
-	AdditionalVIPs []model.AdditionalVIP
 }
 
 // Operator knows how load balancers and amphorae are doing.

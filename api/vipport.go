@@ -34,21 +34,21 @@ func (s *server) createVIPPort(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"vip": vipAnswer(result.VIP), "additional_vips": additionalVIPs(result.AdditionalVIPs)})
 }
 
-func (s *server) allocateVIP(c *gin.Context, call *call) (VIPResult, error) {
-	var request VIPRequest
+func (s *server) allocateVIP(c *gin.Context, call *call) (model.VIPResult, error) {
+	var request model.VIPRequest
 	if err := decode(c, &request); err != nil {
-		return VIPResult{}, err
+		return model.VIPResult{}, err
 	}
 	if err := requireID("loadbalancer_id", request.LoadBalancerID); err != nil {
-		return VIPResult{}, err
+		return model.VIPResult{}, err
 	}
 	call.object.ID, call.loadBalancerID = request.LoadBalancerID, request.LoadBalancerID
 	// Now, and not when the load balancer is created: there would be a port then.
 	if err := judgeVIP(request); err != nil {
-		return VIPResult{}, err
+		return model.VIPResult{}, err
 	}
 	if s.VIPs == nil {
-		return VIPResult{}, &Error{Code: CodeNotImplemented, Message: "Octavia makes the ports of VIPs for this controller."}
+		return model.VIPResult{}, &Error{Code: CodeNotImplemented, Message: "Octavia makes the ports of VIPs for this controller."}
 	}
 	ctx := c.Request.Context()
 	if request.VIP.PortID != "" {
@@ -58,7 +58,7 @@ func (s *server) allocateVIP(c *gin.Context, call *call) (VIPResult, error) {
 	}
 	port := store.VIPPort{LoadBalancerID: request.LoadBalancerID, ProjectID: request.ProjectID, CreatedAt: s.Now()}
 	if err := s.Store.PutVIPPort(ctx, port); err != nil {
-		return VIPResult{}, storeFailed(err)
+		return model.VIPResult{}, storeFailed(err)
 	}
 	result, err := s.VIPs.AllocateVIP(ctx, request)
 	if err == nil {
@@ -71,11 +71,11 @@ func (s *server) allocateVIP(c *gin.Context, call *call) (VIPResult, error) {
 	cleanup, cancel := detached(ctx)
 	defer cancel()
 	s.releaseVIPPort(request.LoadBalancerID)(cleanup)
-	return VIPResult{}, allocationFailed(err)
+	return model.VIPResult{}, allocationFailed(err)
 }
 
 // judgeVIP refuses what a load balancer with such a VIP would be refused for.
-func judgeVIP(request VIPRequest) error {
+func judgeVIP(request model.VIPRequest) error {
 	t := &tree{partial: true, lb: &model.LoadBalancer{
 		ID: request.LoadBalancerID, VIPQoSPolicyID: request.VIP.QoSPolicyID, VIPSGIDs: request.VIP.SGIDs,
 		AdditionalVIPs: request.AdditionalVIPs, VIPAddress: request.VIP.Address,
@@ -152,7 +152,7 @@ func (s *server) freeVIPPort(ctx context.Context, id string) error {
 }
 
 // vipAnswer is octavia-lib's dictionary: what is not there is null.
-func vipAnswer(vip VIP) gin.H {
+func vipAnswer(vip model.VIP) gin.H {
 	groups := vip.SGIDs
 	if groups == nil {
 		groups = []string{}

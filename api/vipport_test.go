@@ -20,18 +20,18 @@ type neutron struct {
 	ports   map[string]bool
 	err     error
 	freeErr error
-	asked   []api.VIPRequest
+	asked   []model.VIPRequest
 }
 
-func (n *neutron) AllocateVIP(_ context.Context, request api.VIPRequest) (api.VIPResult, error) {
+func (n *neutron) AllocateVIP(_ context.Context, request model.VIPRequest) (model.VIPResult, error) {
 	n.asked = append(n.asked, request)
 	n.ports[request.LoadBalancerID] = true // even if it fails: a port may be there without an answer
 	if n.err != nil {
-		return api.VIPResult{}, n.err
+		return model.VIPResult{}, n.err
 	}
 	vip := request.VIP
 	vip.Address, vip.PortID, vip.OctaviaOwned = "192.0.2.5", otherID, request.VIP.PortID == ""
-	return api.VIPResult{VIP: vip}, nil
+	return model.VIPResult{VIP: vip}, nil
 }
 
 func (n *neutron) DeallocateVIP(_ context.Context, id string) error {
@@ -210,7 +210,7 @@ func TestVIPPortOnRecordFirst(t *testing.T) {
 
 type crashing struct{ before func() }
 
-func (c crashing) AllocateVIP(context.Context, api.VIPRequest) (api.VIPResult, error) {
+func (c crashing) AllocateVIP(context.Context, model.VIPRequest) (model.VIPResult, error) {
 	c.before()
 	panic(model.TLSContainer{PrivateKey: "MIIEvQIBADANBgkq"})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/ports"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/store"
 )
 
@@ -21,9 +22,9 @@ func deviceID(loadBalancerID string) string { return "lb-" + loadBalancerID }
 
 // AllocateVIP gives a load balancer its VIP port: the user's own, checked, or one that is made. It may be repeated: a load
 // balancer has one port. Errors are of type *Error.
-func (n *Neutron) AllocateVIP(ctx context.Context, request VIPRequest) (VIPResult, error) {
+func (n *Neutron) AllocateVIP(ctx context.Context, request model.VIPRequest) (model.VIPResult, error) {
 	if len(request.AdditionalVIPs) > 0 {
-		return VIPResult{}, &Error{
+		return model.VIPResult{}, &Error{
 			Kind: ErrInvalid, Field: "additional_vips", Message: "Additional VIPs are not supported by this provider yet.",
 		}
 	}
@@ -31,35 +32,35 @@ func (n *Neutron) AllocateVIP(ctx context.Context, request VIPRequest) (VIPResul
 	vip.OctaviaOwned = false
 	if vip.PortID != "" {
 		filled, err := n.usersPort(ctx, vip)
-		return VIPResult{VIP: filled}, err
+		return model.VIPResult{VIP: filled}, err
 	}
 	if err := n.chooseSubnet(ctx, &vip); err != nil {
-		return VIPResult{}, err
+		return model.VIPResult{}, err
 	}
 	port, err := n.ownPort(ctx, request, vip)
 	if err != nil {
-		return VIPResult{}, err
+		return model.VIPResult{}, err
 	}
 	vip, err = fill(vip, port)
 	if err != nil {
-		return VIPResult{}, err
+		return model.VIPResult{}, err
 	}
 	vip.OctaviaOwned = true
-	return VIPResult{VIP: vip}, nil
+	return model.VIPResult{VIP: vip}, nil
 }
 
 // usersPort checks a port that the user brings. It is never changed or deleted.
-func (n *Neutron) usersPort(ctx context.Context, vip VIP) (VIP, error) {
+func (n *Neutron) usersPort(ctx context.Context, vip model.VIP) (model.VIP, error) {
 	client, err := n.client(ctx)
 	if err != nil {
-		return VIP{}, err
+		return model.VIP{}, err
 	}
 	port, err := ports.Get(ctx, client, vip.PortID).Extract()
 	if err != nil {
-		return VIP{}, notFoundOr(err, "vip.vip_port_id", "port", vip.PortID)
+		return model.VIP{}, notFoundOr(err, "vip.vip_port_id", "port", vip.PortID)
 	}
 	if vip.NetworkID != "" && vip.NetworkID != port.NetworkID {
-		return VIP{}, &Error{
+		return model.VIP{}, &Error{
 			Kind: ErrInvalid, Field: "vip.vip_network_id",
 			Message: fmt.Sprintf("The port %s is not on network %s.", port.ID, vip.NetworkID),
 		}
@@ -68,7 +69,7 @@ func (n *Neutron) usersPort(ctx context.Context, vip VIP) (VIP, error) {
 }
 
 // fill completes a VIP from its port, and checks that the two agree.
-func fill(vip VIP, port *ports.Port) (VIP, error) {
+func fill(vip model.VIP, port *ports.Port) (model.VIP, error) {
 	for _, fixed := range port.FixedIPs {
 		if vip.SubnetID != "" && vip.SubnetID != fixed.SubnetID {
 			continue
@@ -79,7 +80,7 @@ func fill(vip VIP, port *ports.Port) (VIP, error) {
 		vip.Address, vip.SubnetID, vip.NetworkID, vip.PortID = fixed.IPAddress, fixed.SubnetID, port.NetworkID, port.ID
 		return vip, nil
 	}
-	return VIP{}, &Error{
+	return model.VIP{}, &Error{
 		Kind: ErrInvalid, Field: "vip.vip_port_id",
 		Message: fmt.Sprintf("The port %s has no address that fits vip_subnet_id and vip_address.", port.ID),
 	}
@@ -94,7 +95,7 @@ func sameAddress(a, b string) bool {
 // chooseSubnet finds subnet and network of a VIP as octavia-api does (load_balancer.py,
 // _validate_network_and_fill_or_validate_subnet): the subnet that holds the address, else the first IPv4 one, else the
 // first.
-func (n *Neutron) chooseSubnet(ctx context.Context, vip *VIP) error {
+func (n *Neutron) chooseSubnet(ctx context.Context, vip *model.VIP) error {
 	client, err := n.client(ctx)
 	if err != nil {
 		return err
@@ -160,7 +161,7 @@ func (n *Neutron) chooseSubnet(ctx context.Context, vip *VIP) error {
 
 // ownPort returns the load balancer's port, made if it has none. The row is written first: a port can be found by its
 // device_id, so that a crash between the two leaks nothing.
-func (n *Neutron) ownPort(ctx context.Context, request VIPRequest, vip VIP) (*ports.Port, error) {
+func (n *Neutron) ownPort(ctx context.Context, request model.VIPRequest, vip model.VIP) (*ports.Port, error) {
 	row := store.VIPPort{LoadBalancerID: request.LoadBalancerID, ProjectID: request.ProjectID, CreatedAt: n.now()}
 	if err := n.store.PutVIPPort(ctx, row); err != nil {
 		return nil, unavailable("record the VIP port", err)
@@ -194,7 +195,7 @@ func (n *Neutron) ownPort(ctx context.Context, request VIPRequest, vip VIP) (*po
 	return port, nil
 }
 
-func (n *Neutron) createPort(ctx context.Context, request VIPRequest, vip VIP) (*ports.Port, error) {
+func (n *Neutron) createPort(ctx context.Context, request model.VIPRequest, vip model.VIP) (*ports.Port, error) {
 	fixed := ports.IP{SubnetID: vip.SubnetID, IPAddress: vip.Address}
 	options := ports.CreateOpts{
 		Name: "octavia-lb-" + request.LoadBalancerID, NetworkID: vip.NetworkID, AdminStateUp: new(false),

@@ -8,7 +8,6 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 
-	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/store"
 )
 
@@ -66,30 +65,4 @@ func (n *Neutron) client(ctx context.Context) (*gophercloud.ServiceClient, error
 		return nil, unavailable("reach Neutron", err)
 	}
 	return client, nil
-}
-
-// VIPRequest is the body of POST /v1/vip-ports: Octavia's create_vip_port.
-type VIPRequest struct {
-	LoadBalancerID string                `json:"loadbalancer_id"`
-	ProjectID      string                `json:"project_id"`
-	VIP            VIP                   `json:"vip"`
-	AdditionalVIPs []model.AdditionalVIP `json:"additional_vips"`
-}
-
-// VIP is octavia-lib's VIP dictionary.
-type VIP struct {
-	Address     string   `json:"vip_address"`
-	NetworkID   string   `json:"vip_network_id"`
-	PortID      string   `json:"vip_port_id"`
-	SubnetID    string   `json:"vip_subnet_id"`
-	QoSPolicyID string   `json:"vip_qos_policy_id"`
-	SGIDs       []string `json:"vip_sg_ids"`
-	// OctaviaOwned has the driver-agent delete the port with the load balancer.
-	OctaviaOwned bool `json:"octavia_owned"`
-}
-
-// VIPResult is the answer to a VIPRequest.
-type VIPResult struct {
-	VIP            VIP                   `json:"vip"`
-	AdditionalVIPs []model.AdditionalVIP `json:"additional_vips"`
 }

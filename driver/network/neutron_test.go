@@ -60,13 +60,13 @@ func openStore(t *testing.T) *store.Store {
 	return db
 }
 
-func request(vip network.VIP) network.VIPRequest {
-	return network.VIPRequest{LoadBalancerID: uuid.NewString(), ProjectID: project, VIP: vip}
+func request(vip model.VIP) model.VIPRequest {
+	return model.VIPRequest{LoadBalancerID: uuid.NewString(), ProjectID: project, VIP: vip}
 }
 
 func TestAllocateMakesThePortThatOctaviaWouldMake(t *testing.T) {
 	f := newFixture(t)
-	req := request(network.VIP{SubnetID: subnet4, SGIDs: []string{"sg-1"}, QoSPolicyID: "qos-1"})
+	req := request(model.VIP{SubnetID: subnet4, SGIDs: []string{"sg-1"}, QoSPolicyID: "qos-1"})
 	result, err := f.AllocateVIP(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
@@ -104,10 +104,10 @@ func TestAllocateMakesThePortThatOctaviaWouldMake(t *testing.T) {
 }
 
 func TestAllocateChoosesASubnet(t *testing.T) {
-	for name, test := range map[string]struct{ vip, want network.VIP }{
-		"IPv4 before IPv6":       {network.VIP{NetworkID: networkID}, network.VIP{SubnetID: subnet4, Address: "203.0.113.7"}},
-		"the one of the address": {network.VIP{NetworkID: networkID, Address: "2001:db8::9"}, network.VIP{SubnetID: subnet6, Address: "2001:db8::9"}},
-		"the user's":             {network.VIP{SubnetID: subnet6}, network.VIP{SubnetID: subnet6, Address: "2001:db8::7"}},
+	for name, test := range map[string]struct{ vip, want model.VIP }{
+		"IPv4 before IPv6":       {model.VIP{NetworkID: networkID}, model.VIP{SubnetID: subnet4, Address: "203.0.113.7"}},
+		"the one of the address": {model.VIP{NetworkID: networkID, Address: "2001:db8::9"}, model.VIP{SubnetID: subnet6, Address: "2001:db8::9"}},
+		"the user's":             {model.VIP{SubnetID: subnet6}, model.VIP{SubnetID: subnet6, Address: "2001:db8::7"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -130,7 +130,7 @@ func TestUsersPortIsOnlyRead(t *testing.T) {
 			{"subnet_id": subnet6, "ip_address": "2001:db8::50"}, {"subnet_id": subnet4, "ip_address": "203.0.113.50"},
 		},
 	}
-	req := request(network.VIP{PortID: "users", SubnetID: subnet4})
+	req := request(model.VIP{PortID: "users", SubnetID: subnet4})
 	result, err := f.AllocateVIP(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
@@ -148,53 +148,53 @@ func TestUsersPortIsOnlyRead(t *testing.T) {
 
 func TestAllocateErrors(t *testing.T) {
 	for name, test := range map[string]struct {
-		request network.VIPRequest
+		request model.VIPRequest
 		refuse  func(http.ResponseWriter)
 		kind    error
 		field   string
 		message string
 	}{
 		"address taken": {
-			request: request(network.VIP{SubnetID: subnet4, Address: "203.0.113.9"}),
+			request: request(model.VIP{SubnetID: subnet4, Address: "203.0.113.9"}),
 			refuse: func(w http.ResponseWriter) {
 				refuse(w, http.StatusConflict, "IpAddressAlreadyAllocated", "IP address 203.0.113.9 already allocated in subnet")
 			},
 			kind: network.ErrConflict, field: "vip.vip_address", message: "The address 203.0.113.9 is in use.",
 		},
 		"no address left": {
-			request: request(network.VIP{SubnetID: subnet4}),
+			request: request(model.VIP{SubnetID: subnet4}),
 			refuse: func(w http.ResponseWriter) {
 				refuse(w, http.StatusConflict, "IpAddressGenerationFailure", "No more IP addresses available on network")
 			},
 			kind: network.ErrConflict, message: "No address is left",
 		},
 		"quota": {
-			request: request(network.VIP{SubnetID: subnet4}),
+			request: request(model.VIP{SubnetID: subnet4}),
 			refuse: func(w http.ResponseWriter) {
 				refuse(w, http.StatusConflict, "OverQuota", "Quota exceeded for resources: ['port'].")
 			},
 			kind: network.ErrUnavailable, message: "quota",
 		},
 		"address of another subnet": {
-			request: request(network.VIP{SubnetID: subnet4, Address: "192.0.2.1"}),
+			request: request(model.VIP{SubnetID: subnet4, Address: "192.0.2.1"}),
 			refuse: func(w http.ResponseWriter) {
 				refuse(w, http.StatusBadRequest, "InvalidIpForSubnet", "IP address 192.0.2.1 is not a valid IP for the specified subnet.")
 			},
 			kind: network.ErrInvalid, field: "vip.vip_address", message: "not a valid IP",
 		},
 		"address of no subnet": {
-			request: request(network.VIP{NetworkID: networkID, Address: "192.0.2.1"}),
+			request: request(model.VIP{NetworkID: networkID, Address: "192.0.2.1"}),
 			kind:    network.ErrInvalid, field: "vip.vip_address", message: "no subnet for the address 192.0.2.1",
 		},
-		"unknown subnet":  {request: request(network.VIP{SubnetID: "nope"}), kind: network.ErrNotFound, field: "vip.vip_subnet_id"},
-		"unknown network": {request: request(network.VIP{NetworkID: "nope"}), kind: network.ErrInvalid, field: "vip.vip_network_id"},
-		"unknown port":    {request: request(network.VIP{PortID: "nope"}), kind: network.ErrNotFound, field: "vip.vip_port_id"},
+		"unknown subnet":  {request: request(model.VIP{SubnetID: "nope"}), kind: network.ErrNotFound, field: "vip.vip_subnet_id"},
+		"unknown network": {request: request(model.VIP{NetworkID: "nope"}), kind: network.ErrInvalid, field: "vip.vip_network_id"},
+		"unknown port":    {request: request(model.VIP{PortID: "nope"}), kind: network.ErrNotFound, field: "vip.vip_port_id"},
 		"another network": {
-			request: request(network.VIP{SubnetID: subnet4, NetworkID: "other"}), kind: network.ErrInvalid, field: "vip.vip_subnet_id",
+			request: request(model.VIP{SubnetID: subnet4, NetworkID: "other"}), kind: network.ErrInvalid, field: "vip.vip_subnet_id",
 		},
-		"nothing": {request: request(network.VIP{}), kind: network.ErrInvalid, field: "vip"},
+		"nothing": {request: request(model.VIP{}), kind: network.ErrInvalid, field: "vip"},
 		"additional VIPs": {
-			request: network.VIPRequest{VIP: network.VIP{SubnetID: subnet4}, AdditionalVIPs: []model.AdditionalVIP{{}}},
+			request: model.VIPRequest{VIP: model.VIP{SubnetID: subnet4}, AdditionalVIPs: []model.AdditionalVIP{{}}},
 			kind:    network.ErrInvalid, field: "additional_vips",
 		},
 	} {
@@ -223,7 +223,7 @@ func TestAllocateErrors(t *testing.T) {
 func TestNeutronDown(t *testing.T) {
 	f := newFixture(t)
 	f.api.broken = true
-	req := request(network.VIP{SubnetID: subnet4})
+	req := request(model.VIP{SubnetID: subnet4})
 	if _, err := f.AllocateVIP(t.Context(), req); !errors.Is(err, network.ErrUnavailable) {
 		t.Errorf("error is %v", err)
 	}
@@ -233,7 +233,7 @@ func TestNeutronDown(t *testing.T) {
 func TestKeystoneDown(t *testing.T) {
 	f := newFixture(t)
 	f.noLogin = errors.New("connection refused")
-	req := request(network.VIP{SubnetID: subnet4})
+	req := request(model.VIP{SubnetID: subnet4})
 	_, err := f.AllocateVIP(t.Context(), req)
 	var typed *network.Error
 	if !errors.Is(err, network.ErrUnavailable) || !errors.Is(err, f.noLogin) || !errors.As(err, &typed) {
@@ -252,7 +252,7 @@ func TestGCDeletesWhatNobodyClaimed(t *testing.T) {
 	f := newFixture(t)
 	allocate := func() string {
 		t.Helper()
-		req := request(network.VIP{SubnetID: subnet4})
+		req := request(model.VIP{SubnetID: subnet4})
 		if _, err := f.AllocateVIP(t.Context(), req); err != nil {
 			t.Fatal(err)
 		}
@@ -301,7 +301,7 @@ func TestGCDeletesWhatNobodyClaimed(t *testing.T) {
 
 func TestInfo(t *testing.T) {
 	f := newFixture(t)
-	result, err := f.AllocateVIP(t.Context(), request(network.VIP{SubnetID: subnet4}))
+	result, err := f.AllocateVIP(t.Context(), request(model.VIP{SubnetID: subnet4}))
 	if err != nil {
 		t.Fatal(err)
 	}

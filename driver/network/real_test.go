@@ -10,6 +10,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/ports"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/driver/network"
 	"github.com/octavia-envoy/octavia-envoy/driver/openstack"
 )
@@ -45,7 +46,7 @@ func TestRealNeutron(t *testing.T) {
 	}
 	neutron := network.New(network.Options{Client: login.Network, Store: openStore(t)})
 
-	req := request(network.VIP{NetworkID: net.ID, Address: "192.0.2.77"})
+	req := request(model.VIP{NetworkID: net.ID, Address: "192.0.2.77"})
 	req.ProjectID = net.ProjectID
 	result, err := neutron.AllocateVIP(t.Context(), req)
 	if err != nil {
@@ -78,13 +79,13 @@ func TestRealNeutron(t *testing.T) {
 	if again, err := neutron.AllocateVIP(t.Context(), req); err != nil || again.VIP.PortID != port.ID {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	if _, err := neutron.AllocateVIP(t.Context(), request(network.VIP{SubnetID: subnet.ID, Address: "192.0.2.77"})); !errors.Is(err, network.ErrConflict) {
+	if _, err := neutron.AllocateVIP(t.Context(), request(model.VIP{SubnetID: subnet.ID, Address: "192.0.2.77"})); !errors.Is(err, network.ErrConflict) {
 		t.Errorf("taken address: %v", err)
 	}
-	if _, err := neutron.AllocateVIP(t.Context(), request(network.VIP{SubnetID: subnet.ID, Address: "203.0.113.1"})); !errors.Is(err, network.ErrInvalid) {
+	if _, err := neutron.AllocateVIP(t.Context(), request(model.VIP{SubnetID: subnet.ID, Address: "203.0.113.1"})); !errors.Is(err, network.ErrInvalid) {
 		t.Errorf("foreign address: %v", err)
 	}
-	if users, err := neutron.AllocateVIP(t.Context(), request(network.VIP{PortID: port.ID})); err != nil ||
+	if users, err := neutron.AllocateVIP(t.Context(), request(model.VIP{PortID: port.ID})); err != nil ||
 		users.VIP.OctaviaOwned || users.VIP.Address != "192.0.2.77" || users.VIP.SubnetID != subnet.ID {
 		t.Errorf("the user's port: %+v, %v", users, err)
 	}

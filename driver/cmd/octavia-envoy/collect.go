@@ -5,22 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/octavia-envoy/octavia-envoy/api"
-	"github.com/octavia-envoy/octavia-envoy/driver/network"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
 )
-
-// vips lets the API make VIP ports by Neutron.
-type vips struct{ *network.Neutron }
-
-// AllocateVIP implements api.VIPAllocator.
-func (v vips) AllocateVIP(ctx context.Context, request api.VIPRequest) (api.VIPResult, error) {
-	made, err := v.Neutron.AllocateVIP(ctx, network.VIPRequest{
-		LoadBalancerID: request.LoadBalancerID, ProjectID: request.ProjectID, VIP: network.VIP(request.VIP),
-		AdditionalVIPs: request.AdditionalVIPs,
-	})
-	return api.VIPResult{VIP: api.VIP(made.VIP), AdditionalVIPs: made.AdditionalVIPs}, err
-}
 
 // collectEvery is how often ports are looked for that no load balancer came to.
 const collectEvery = time.Minute
