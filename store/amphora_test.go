@@ -95,6 +95,7 @@ func TestVIPPorts(t *testing.T) {
 		now := newClock()
 		s := storetest.OpenAt(t, dsn, now.now)
 		ctx := t.Context()
+		// The first is claimed and has its load balancer, the second is unclaimed, the last is claimed and has none.
 		ports := make([]store.VIPPort, 3)
 		for i := range ports {
 			ports[i] = store.VIPPort{LoadBalancerID: newID(), PortID: newID(), ProjectID: newID()}
@@ -104,10 +105,15 @@ func TestVIPPorts(t *testing.T) {
 			ports[i].CreatedAt = now.now().UTC().Truncate(time.Microsecond)
 			now.add(time.Minute)
 		}
-		if err := s.ClaimVIPPort(ctx, ports[0].LoadBalancerID); err != nil {
+		for _, i := range []int{0, 2} {
+			if err := s.ClaimVIPPort(ctx, ports[i].LoadBalancerID); err != nil {
+				t.Fatal(err)
+			}
+			ports[i].Claimed = true
+		}
+		if _, err := s.SaveTree(ctx, &model.LoadBalancer{ID: ports[0].LoadBalancerID}); err != nil {
 			t.Fatal(err)
 		}
-		ports[0].Claimed = true
 		got, err := s.VIPPort(ctx, ports[0].LoadBalancerID)
 		if err != nil {
 			t.Fatal(err)
@@ -116,21 +122,21 @@ func TestVIPPorts(t *testing.T) {
 			t.Errorf("VIPPort (-want +got):\n%s", diff)
 		}
 		for _, test := range []struct {
-			olderThan     time.Time
-			unclaimedOnly bool
-			want          []store.VIPPort
+			olderThan time.Time
+			strayOnly bool
+			want      []store.VIPPort
 		}{
 			{now.now(), false, ports},
 			{now.now(), true, ports[1:]},
 			{ports[2].CreatedAt, true, ports[1:2]},
 			{ports[0].CreatedAt, false, []store.VIPPort{}},
 		} {
-			got, err := s.VIPPorts(ctx, test.olderThan, test.unclaimedOnly)
+			got, err := s.VIPPorts(ctx, test.olderThan, test.strayOnly)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("VIPPorts(%v, %v) (-want +got):\n%s", test.olderThan, test.unclaimedOnly, diff)
+				t.Errorf("VIPPorts(%v, %v) (-want +got):\n%s", test.olderThan, test.strayOnly, diff)
 			}
 		}
 		for range 2 {

@@ -54,13 +54,15 @@ func (s *Store) VIPPort(ctx context.Context, lbID string) (*VIPPort, error) {
 	return &port, nil
 }
 
-// VIPPorts returns the ports whose rows were made before olderThan, oldest first, either all or the unclaimed ones.
-func (s *Store) VIPPorts(ctx context.Context, olderThan time.Time, unclaimedOnly bool) ([]VIPPort, error) {
+// VIPPorts returns the ports whose rows were made before olderThan, oldest first, either all or the stray ones: those that
+// are unclaimed, and those that were claimed for a load balancer that was not committed then.
+func (s *Store) VIPPorts(ctx context.Context, olderThan time.Time, strayOnly bool) ([]VIPPort, error) {
 	var rows []vipPortRow
 	err := s.read(ctx, "read the VIP ports", func(db *gorm.DB) error {
 		query := db.Where("created_at < ?", newStamp(olderThan)).Order("created_at, loadbalancer_id")
-		if unclaimedOnly {
-			query = query.Where("claimed = ?", false)
+		if strayOnly {
+			query = query.Where(`(claimed = ? OR NOT EXISTS (
+				SELECT 1 FROM load_balancers WHERE load_balancers.id = vip_ports.loadbalancer_id))`, false)
 		}
 		return query.Find(&rows).Error
 	})

@@ -9,9 +9,9 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/store"
 )
 
-// unclaimedFor is how long a port may wait for the loadbalancer_create that it was made for. octavia-api calls both in one
-// request.
-const unclaimedFor = 10 * time.Minute
+// strayFor is how long a port may wait for the load balancer that it was made for. octavia-api asks for both in one request
+// and gives each call 10 s: what has not come in two minutes never will.
+const strayFor = 2 * time.Minute
 
 // DeallocateVIP deletes the port that was made for a load balancer, if there is one, and forgets it. A port that the user
 // brought is never found here. It may be repeated.
@@ -42,15 +42,16 @@ func (n *Neutron) DeallocateVIP(ctx context.Context, loadBalancerID string) erro
 	return nil
 }
 
-// GC deletes the ports that no load balancer claimed within ten minutes: octavia-api refused the request after the port was
-// made, or its transaction failed. exists tells whether Octavia has the load balancer after all; then the port is claimed.
+// GC deletes the ports that no load balancer came for within two minutes: octavia-api refused the request after the port
+// was made, or its transaction failed, or the controller died after it had claimed the port and before it had committed the
+// load balancer. exists tells whether Octavia has the load balancer after all; then the port is claimed.
 func (n *Neutron) GC(ctx context.Context, exists func(ctx context.Context, loadBalancerID string) (bool, error)) error {
-	unclaimed, err := n.store.VIPPorts(ctx, n.now().Add(-unclaimedFor), true)
+	stray, err := n.store.VIPPorts(ctx, n.now().Add(-strayFor), true)
 	if err != nil {
-		return fmt.Errorf("look for unclaimed VIP ports: %w", err)
+		return fmt.Errorf("look for stray VIP ports: %w", err)
 	}
 	var errs []error
-	for _, port := range unclaimed {
+	for _, port := range stray {
 		known, err := exists(ctx, port.LoadBalancerID)
 		switch {
 		case err != nil: // when in doubt, keep it
@@ -60,7 +61,8 @@ func (n *Neutron) GC(ctx context.Context, exists func(ctx context.Context, loadB
 				err = nil
 			}
 		default:
-			n.logger.Info("deleting an unclaimed VIP port", "lb", port.LoadBalancerID, "port", port.PortID)
+			n.logger.Info("deleting a VIP port that no load balancer came for",
+				"lb", port.LoadBalancerID, "port", port.PortID, "claimed", port.Claimed)
 			err = n.DeallocateVIP(ctx, port.LoadBalancerID)
 		}
 		errs = append(errs, err)

@@ -16,7 +16,8 @@ type Store interface {
 	PutVIPPort(ctx context.Context, port store.VIPPort) error
 	// VIPPort returns that of a load balancer; the error wraps store.ErrNotFound when there is none.
 	VIPPort(ctx context.Context, loadBalancerID string) (*store.VIPPort, error)
-	VIPPorts(ctx context.Context, olderThan time.Time, unclaimedOnly bool) ([]store.VIPPort, error)
+	// VIPPorts returns all of them, or those that are unclaimed or have no load balancer.
+	VIPPorts(ctx context.Context, olderThan time.Time, strayOnly bool) ([]store.VIPPort, error)
 	ClaimVIPPort(ctx context.Context, loadBalancerID string) error
 	DeleteVIPPort(ctx context.Context, loadBalancerID string) error
 }

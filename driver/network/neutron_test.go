@@ -248,7 +248,7 @@ func TestKeystoneDown(t *testing.T) {
 	}
 }
 
-func TestGCDeletesWhatNobodyClaimed(t *testing.T) {
+func TestGCDeletesWhatNobodyNeeds(t *testing.T) {
 	f := newFixture(t)
 	allocate := func() string {
 		t.Helper()
@@ -258,8 +258,15 @@ func TestGCDeletesWhatNobodyClaimed(t *testing.T) {
 		}
 		return req.LoadBalancerID
 	}
-	claimed, lost, known, doubtful := allocate(), allocate(), allocate(), allocate()
-	if err := f.store.ClaimVIPPort(t.Context(), claimed); err != nil {
+	served, lost, known, doubtful := allocate(), allocate(), allocate(), allocate()
+	// Killed between the claim and the commit: crashed was rolled back by Octavia, adopted is yet to be found by the resync.
+	crashed, adopted := allocate(), allocate()
+	for _, id := range []string{served, crashed, adopted} {
+		if err := f.store.ClaimVIPPort(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.store.SaveTree(t.Context(), &model.LoadBalancer{ID: served}); err != nil {
 		t.Fatal(err)
 	}
 	// Killed between Neutron's answer and the second write: the row names no port.
@@ -275,12 +282,15 @@ func TestGCDeletesWhatNobodyClaimed(t *testing.T) {
 		if id == doubtful {
 			return false, errors.New("Octavia does not answer")
 		}
-		return id == known, nil
+		if id == served {
+			t.Error("asked for a load balancer that is in the store")
+		}
+		return id == known || id == adopted, nil
 	}
-	if err := f.GC(t.Context(), exists); err != nil || len(f.api.ports) != 4 {
+	if err := f.GC(t.Context(), exists); err != nil || len(f.api.ports) != 6 {
 		t.Fatalf("too early: %v, %d ports", err, len(f.api.ports))
 	}
-	f.now = f.now.Add(11 * time.Minute)
+	f.now = f.now.Add(2*time.Minute + time.Second)
 	fresh := allocate()
 	if err := f.GC(t.Context(), exists); err == nil || !strings.Contains(err.Error(), doubtful) {
 		t.Errorf("GC() = %v, want it to name %s", err, doubtful)
@@ -289,7 +299,9 @@ func TestGCDeletesWhatNobodyClaimed(t *testing.T) {
 	for _, port := range f.api.ports {
 		left[port["device_id"]] = true
 	}
-	for id, want := range map[string]bool{claimed: true, lost: false, known: true, doubtful: true, fresh: true} {
+	for id, want := range map[string]bool{
+		served: true, lost: false, known: true, doubtful: true, crashed: false, adopted: true, fresh: true,
+	} {
 		if left["lb-"+id] != want {
 			t.Errorf("port of %s: %v, want %v", id, left["lb-"+id], want)
 		}
