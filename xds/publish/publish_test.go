@@ -144,6 +144,22 @@ func TestRefusedClusterIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+func TestRejectionGoesWithItsResource(t *testing.T) {
+	f := newFake()
+	p := New(f, f, nil)
+	f.refuse = server.Key{TypeURL: resource.ListenerType, Name: "l"}
+	_, err := p.Publish(t.Context(), node, resources(t, "a", 1, 1))
+	must(t, err)
+	if len(f.refused) != 1 {
+		t.Fatalf("refused: %v", f.refused)
+	}
+	_, err = p.Publish(t.Context(), node, translate.NewResources())
+	must(t, err)
+	if len(f.refused) > 0 {
+		t.Fatalf("still shown as refused: %v", f.refused)
+	}
+}
+
 func TestInterruptedPublishIsContinued(t *testing.T) {
 	f := newFake()
 	p := New(f, f, nil)
@@ -233,6 +249,7 @@ func (f *fake) Update(_, typeURL string, set map[string]*server.Resource, remove
 	for _, name := range remove {
 		delete(f.have, server.Key{TypeURL: typeURL, Name: name})
 		delete(f.held, server.Key{TypeURL: typeURL, Name: name})
+		delete(f.refused, server.Key{TypeURL: typeURL, Name: name})
 	}
 }
 

@@ -184,6 +184,12 @@ func (r *run) remove(typeURL string, keep func(server.Key) bool) []server.Key {
 	for name := range srv.Held(r.node, typeURL) {
 		candidates[name] = struct{}{}
 	}
+	// What was refused and taken back is in neither. Its rejection would be shown for ever.
+	for key := range srv.Rejections(r.node) {
+		if key.TypeURL == typeURL {
+			candidates[key.Name] = struct{}{}
+		}
+	}
 	var names []string
 	var gone []server.Key
 	for _, name := range slices.Sorted(maps.Keys(candidates)) {
