@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -44,11 +43,7 @@ func report() api.StatusReport {
 // controllerSocket answers /v1/status as a controller does, on a unix socket.
 func controllerSocket(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "oe") // t.TempDir is too long for a socket's path
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(folder, "api.sock")
+	path := filepath.Join(t.TempDir(), "api.sock")
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +63,7 @@ func controllerSocket(t *testing.T) string {
 	server := &http.Server{Handler: routes, ReadHeaderTimeout: time.Minute}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
-	t.Cleanup(func() { server.Close(); <-done; os.RemoveAll(folder) })
+	t.Cleanup(func() { server.Close(); <-done })
 	return path
 }
 

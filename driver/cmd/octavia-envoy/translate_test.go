@@ -34,7 +34,7 @@ func TestTranslatePrintsEveryType(t *testing.T) {
 
 func TestTranslateRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ old, with, want string }{
-		"an unknown key":         {"vip_address:", "vip_adress:", `vip_adress`},
+		"an unknown key":         {"vip_address:", "vip_addr:", `vip_addr`},
 		"a key that comes twice": {"vip_address:", "vip_address: 192.0.2.1\nvip_address:", `"vip_address" already set`},
 		"an option that is not supported": {
 			"protocol: HTTP\n  protocol_port: 80\n  default_pool_id", "protocol: SCTP\n  protocol_port: 80\n  default_pool_id",
