@@ -64,6 +64,58 @@ func TestControllerKilled(t *testing.T) {
 		c.noneStuck(t)
 	}
 	c.serves(t, s.address)
+	c.noOrphanPorts(t)
+}
+
+// noOrphanPorts waits until every VIP port in Neutron belongs to a load balancer: a controller that dies between making a
+// port and accepting its load balancer leaves one, which it collects when it is old enough.
+func (c *cloud) noOrphanPorts(t *testing.T) {
+	t.Helper()
+	eventually(t, 5*time.Minute, func() error {
+		known := map[string]bool{}
+		for _, lb := range c.list(t, "loadbalancers") {
+			known["lb-"+lb.ID] = true
+		}
+		var answer struct {
+			Ports []struct {
+				ID       string
+				DeviceID string `json:"device_id"`
+			}
+		}
+		_, err := c.network.Get(t.Context(), c.network.ServiceURL("ports")+"?device_owner=Octavia", &answer, nil) //nolint:bodyclose // read by gophercloud
+		if err != nil {
+			return err
+		}
+		for _, port := range answer.Ports {
+			if !known[port.DeviceID] {
+				return fmt.Errorf("port %s of %s is left", port.ID, port.DeviceID)
+			}
+		}
+		return nil
+	})
+}
+
+// TestControllerAway has Octavia ask a controller that is not there.
+func TestControllerAway(t *testing.T) {
+	c := shared
+	c.service(t, "stop", "controller")
+	t.Cleanup(func() { c.service(t, "start", "controller") })
+	_, stderr, err := c.try(t, c.env["OPENSTACK"], "loadbalancer", "create", "--name", "e2e-away",
+		"--vip-subnet-id", "public-subnet")
+	if err == nil {
+		t.Error("a load balancer was accepted without a controller")
+	}
+	for _, want := range []string{"HTTP 500", "The load balancing controller cannot be reached, so nothing was changed."} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in: %s", want, stderr)
+		}
+	}
+	for _, lb := range c.list(t, "loadbalancers") {
+		if lb.Name == "e2e-away" {
+			t.Errorf("left in Octavia: %+v", lb)
+		}
+	}
+	c.noOrphanPorts(t)
 }
 
 // refusedByFailure says whether Octavia refused a call because its driver was away; nothing may be left of such a call.
