@@ -2,9 +2,11 @@
 package envoybin
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -25,6 +27,25 @@ func Path(tb testing.TB) string {
 	}
 	tb.Fatal("no Envoy found: run `make envoy`, or set ENVOY_PATH to an Envoy 1.40 binary")
 	return ""
+}
+
+// Start runs Envoy with a configuration file until the end of the test, which shows what it said if the test failed.
+func Start(tb testing.TB, config string) {
+	tb.Helper()
+	var output bytes.Buffer
+	command := exec.Command(Path(tb), "--config-path", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn")
+	command.Stdout, command.Stderr = &output, &output
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+		if tb.Failed() {
+			tb.Logf("Envoy said:\n%s", output.String())
+		}
+	})
 }
 
 func exists(path string) bool {
