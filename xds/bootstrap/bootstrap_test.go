@@ -45,7 +45,7 @@ func TestGolden(t *testing.T) {
 	for name, content := range got {
 		golden := filepath.Join("testdata", name)
 		if *update {
-			if err := os.WriteFile(golden, content, 0o644); err != nil { //nolint:gosec // a golden is for everyone
+			if err := os.WriteFile(golden, content, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,25 +1,21 @@
 package bootstrap
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
-
-// patience ends a test that would wait for ever; nothing is measured by it.
-const patience = 60 * time.Second
 
 // TestEnvoyConnects runs the real Envoy against a controller on a unix socket: it proves who it is, takes a rotated
 // certificate without a restart, and refuses a controller of another name.
@@ -37,13 +33,12 @@ func TestEnvoyRefusesAnotherController(t *testing.T) {
 	_ = serve(t, f, "other.test")
 	start(t, f)
 	failed := regexp.MustCompile(`cluster\.octavia-envoy-controller\.ssl\.fail_verify_san: [1-9]`)
-	deadline := time.Now().Add(patience)
-	for stats := ""; !failed.MatchString(stats); stats = admin(t, f, "/stats") {
-		if time.Now().After(deadline) {
-			t.Fatalf("Envoy did not refuse the name:\n%s", stats)
+	testkit.Eventually(t, func() error {
+		if stats := admin(t, f, "/stats"); !failed.MatchString(stats) {
+			return fmt.Errorf("no refusal of the name:\n%s", stats)
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		return nil
+	})
 }
 
 // TestEnvoyAdmin looks at what an operator and the agent get to see.
@@ -112,7 +107,7 @@ func serve(t *testing.T, f *files, name string) <-chan int64 {
 
 func expect(t *testing.T, serials <-chan int64, want int64) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(testkit.Patience)
 	for {
 		select {
 		case serial := <-serials:
@@ -128,32 +123,14 @@ func expect(t *testing.T, serials <-chan int64, want int64) {
 // start runs Envoy until the end of the test, and returns when its admin interface answers.
 func start(t *testing.T, f *files) {
 	t.Helper()
-	var output bytes.Buffer
-	command := exec.Command(envoybin.Path(t), "-c", f.write(t), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn")
-	command.Stdout, command.Stderr = &output, &output
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-		if t.Failed() {
-			t.Logf("Envoy said:\n%s", output.String())
-		}
-	})
-	deadline := time.Now().Add(patience)
-	for {
+	envoybin.Start(t, f.write(t))
+	testkit.Eventually(t, func() error {
 		connection, err := new(net.Dialer).DialContext(t.Context(), "unix", f.options.AdminSocket)
-		if err == nil {
-			_ = connection.Close()
-			return
+		if err != nil {
+			return fmt.Errorf("the admin interface does not answer: %w", err)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Envoy's admin interface does not answer: %v", err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		return connection.Close()
+	})
 }
 
 func admin(t *testing.T, f *files, path string) string {

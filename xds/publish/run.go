@@ -116,8 +116,7 @@ func (r *run) settle(ctx context.Context, typeURL string) error {
 	}
 	r.dropUnasked(typeURL, waiting)
 	err := r.publisher.server.Wait(ctx, r.node, waiting, nil)
-	var nack *server.NACKError
-	if errors.As(err, &nack) {
+	if nack, ok := errors.AsType[*server.NACKError](err); ok {
 		for key, text := range nack.Rejected {
 			r.result.Rejected[translate.Key(key)] = text
 			if r.publisher.server.Revert(r.node, key) {

@@ -40,7 +40,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 			clusterservicev3.RegisterClusterDiscoveryServiceServer(g, clusterservicev3.UnimplementedClusterDiscoveryServiceServer{})
 		}}
 	})
-	amphora, operator, nobody := f.dial(t, "octavia-envoy://amphora/n"), f.dial(t, "octavia-envoy://operator/eve"), f.dial(t, "")
+	amphora, operator, nobody := f.dial(t, "octavia-envoy://amphora/n"), f.dial(t, "octavia-envoy://operator/eve"), f.dial(t, "nobody.test")
 
 	_, err := healthv1.NewHealthClient(operator).Check(t.Context(), &healthv1.HealthCheckRequest{})
 	must(t, err)

@@ -14,6 +14,8 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 func equal(t *testing.T, got, want any) {
@@ -52,7 +54,7 @@ func wait(f *fixture, want map[Key]string, gone ...Key) error {
 // told waits until the node has asked for a type.
 func told(t *testing.T, f *fixture, typeURL string) {
 	t.Helper()
-	eventually(t, "asked", func() bool { return f.Held("n", typeURL) != nil })
+	testkit.Until(t, "asked", func() bool { return f.Held("n", typeURL) != nil })
 }
 
 func TestNodeIsSilentUntilSet(t *testing.T) {
@@ -112,7 +114,7 @@ func TestRemovalOutlivesTheConnection(t *testing.T) {
 	c.ack(c.expect([]string{"a"}, nil))
 	must(t, wait(f, map[Key]string{key("a"): a.Version}))
 	c.close()
-	eventually(t, "closed", func() bool { state, _ := f.NodeState("n"); return !state.Connected })
+	testkit.Until(t, "closed", func() bool { state, _ := f.NodeState("n"); return !state.Connected })
 	f.Update("n", resource.ClusterType, nil, []string{"a"})
 
 	again := f.connect(t, "n")
@@ -159,7 +161,7 @@ func TestEndpointsFollowTheirChangedCluster(t *testing.T) {
 	c.ack(c.expect([]string{"a"}, nil))
 	c.ask(resource.EndpointType, "a")
 	c.ack(c.expect([]string{"a"}, nil))
-	eventually(t, "acknowledged", func() bool { return len(f.Held("n", resource.EndpointType)) == 1 })
+	testkit.Until(t, "acknowledged", func() bool { return len(f.Held("n", resource.EndpointType)) == 1 })
 	f.Update("n", resource.ClusterType, map[string]*Resource{"a": withEDS(2)}, nil)
 	equal(t, c.expect([]string{"a"}, nil).GetTypeUrl(), resource.ClusterType)
 	equal(t, c.expect([]string{"a"}, nil).GetTypeUrl(), resource.EndpointType)
@@ -279,7 +281,7 @@ func TestOldStreamDoesNotSpeakForTheNode(t *testing.T) {
 	old.close()
 	fresh.ack(other)
 	must(t, wait(f, map[Key]string{key("a"): a.Version}))
-	eventually(t, "the old stream is gone", func() bool {
+	testkit.Until(t, "the old stream is gone", func() bool {
 		n := f.nodes.get("n")
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -309,9 +311,9 @@ func TestNothingIsLeftOfANode(t *testing.T) {
 	f := start(t, nil)
 	stranger := f.connect(t, "stranger")
 	stranger.ask(resource.ClusterType)
-	eventually(t, "known", func() bool { return len(f.Nodes()) == 1 })
+	testkit.Until(t, "known", func() bool { return len(f.Nodes()) == 1 })
 	stranger.close()
-	eventually(t, "forgotten", func() bool { return len(f.Nodes()) == 0 })
+	testkit.Until(t, "forgotten", func() bool { return len(f.Nodes()) == 0 })
 
 	f.Update("n", resource.ClusterType, map[string]*Resource{"a": cluster(t, "a", 1)}, nil)
 	c := f.connect(t, "n")
@@ -324,7 +326,7 @@ func TestNothingIsLeftOfANode(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.close()
-	eventually(t, "forgotten", func() bool { return len(f.Nodes()) == 0 })
+	testkit.Until(t, "forgotten", func() bool { return len(f.Nodes()) == 0 })
 }
 
 func TestNodeIsTheCertificates(t *testing.T) {

@@ -2,14 +2,8 @@ package server
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"math/big"
 	"net"
-	"net/url"
 	"testing"
 	"time"
 
@@ -18,63 +12,25 @@ import (
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// authority issues the certificates of a test.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	must(t, err)
-	cert, err := x509.ParseCertificate(der)
-	must(t, err)
-	return &authority{cert: cert, key: key}
-}
-
-func (a *authority) issue(t *testing.T, uri string) tls.Certificate {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{"controller.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-	}
-	if uri != "" {
-		parsed, err := url.Parse(uri)
-		must(t, err)
-		template.URIs = []*url.URL{parsed}
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	must(t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
 // fixture is a server that listens.
 type fixture struct {
 	*Server
-	ca      *authority
+	ca      *testkit.Authority
 	address string
 }
 
 func start(t *testing.T, change func(*Options)) *fixture {
 	t.Helper()
-	ca := newAuthority(t)
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
-	options := Options{TLS: &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "")}, ClientCAs: pool}}
+	ca := testkit.NewAuthority(t)
+	options := Options{TLS: &tls.Config{
+		Certificates: []tls.Certificate{ca.Issue(t, testkit.Named(t, "controller.test"))}, ClientCAs: ca.Pool(),
+	}}
 	if change != nil {
 		change(&options)
 	}
@@ -89,13 +45,12 @@ func start(t *testing.T, change func(*Options)) *fixture {
 	return &fixture{Server: s, ca: ca, address: listener.Addr().String()}
 }
 
-// dial connects with a certificate of that URI SAN.
-func (f *fixture) dial(t *testing.T, uri string) *grpc.ClientConn {
+// dial connects with a certificate of that name.
+func (f *fixture) dial(t *testing.T, name string) *grpc.ClientConn {
 	t.Helper()
-	pool := x509.NewCertPool()
-	pool.AddCert(f.ca.cert)
 	conn, err := grpc.NewClient(f.address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
-		RootCAs: pool, ServerName: "controller.test", Certificates: []tls.Certificate{f.ca.issue(t, uri)},
+		RootCAs: f.ca.Pool(), ServerName: "controller.test",
+		Certificates: []tls.Certificate{f.ca.Issue(t, testkit.Named(t, name))},
 	})))
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
@@ -153,15 +108,6 @@ func (c *client) nack(resp *discoveryv3.DeltaDiscoveryResponse, text string) {
 	c.send(&discoveryv3.DeltaDiscoveryRequest{
 		TypeUrl: resp.GetTypeUrl(), ResponseNonce: resp.GetNonce(), ErrorDetail: &rpcstatus.Status{Code: 3, Message: text},
 	})
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("not in time: " + what)
-		}
-	}
 }
 
 func must(t *testing.T, err error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 const get = "GET /a//b/../c?d=%2f HTTP/1.1\r\nHost: www.example\r\n\r\n"
@@ -226,7 +227,7 @@ func TestTCP(t *testing.T) {
 	}
 	t.Run("connection limit", func(t *testing.T) {
 		// The connection that found the listener ready may still count: try until one is served.
-		deadline := time.Now().Add(patience)
+		deadline := time.Now().Add(testkit.Patience)
 		first := dial(t, &limited)
 		greeting := make([]byte, 5)
 		for _, err := io.ReadFull(first, greeting); err != nil; _, err = io.ReadFull(first, greeting) {

@@ -29,15 +29,14 @@ func (e *ValidationError) Error() string {
 
 // Problems returns the ValidationErrors that an error of LoadBalancer joins, in the order of the tree; nil for nil.
 func Problems(err error) []*ValidationError {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the join itself is wanted, not what it wraps
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // the join itself is wanted, not what it wraps
 		var all []*ValidationError
 		for _, one := range joined.Unwrap() {
 			all = append(all, Problems(one)...)
 		}
 		return all
 	}
-	var problem *ValidationError
-	if errors.As(err, &problem) {
+	if problem, ok := errors.AsType[*ValidationError](err); ok {
 		return []*ValidationError{problem}
 	}
 	return nil

@@ -114,7 +114,7 @@ func writeGolden(tb testing.TB, dir string, files map[string][]byte) {
 		if bytes.Equal(old[name], text) {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil { //nolint:gosec // a golden is for everyone
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
 			tb.Fatal(err)
 		}
 	}

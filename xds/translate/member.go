@@ -79,7 +79,7 @@ func memberEndpoint(member *model.Member, ids, places map[string]bool) (*endpoin
 		// Envoy knows no weight of 0.
 		endpoint.HealthStatus = corev3.HealthStatus_DRAINING
 	} else {
-		endpoint.LoadBalancingWeight = wrapperspb.UInt32(uint32(member.Weight)) //nolint:gosec // checked above
+		endpoint.LoadBalancingWeight = wrapperspb.UInt32(uint32(member.Weight)) // checked above
 	}
 	return endpoint, nil
 }

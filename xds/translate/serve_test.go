@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,10 +10,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,10 +19,8 @@ import (
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
-
-// patience ends a test that would wait for ever; nothing is measured by it.
-const patience = 60 * time.Second
 
 const vip = "127.0.0.1"
 
@@ -58,33 +53,15 @@ func serve(t *testing.T, lb *model.LoadBalancer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var output bytes.Buffer
-	command := exec.Command(envoybin.Path(t), "-c", writeStatic(t, res), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn")
-	command.Stdout, command.Stderr = &output, &output
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-		if t.Failed() {
-			t.Logf("Envoy said:\n%s", output.String())
-		}
-	})
+	envoybin.Start(t, writeStatic(t, res))
 	for i := range lb.Listeners {
-		deadline := time.Now().Add(patience)
-		for {
+		testkit.Eventually(t, func() error {
 			connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", place(&lb.Listeners[i]))
-			if err == nil {
-				_ = connection.Close()
-				break
+			if err != nil {
+				return fmt.Errorf("listener %s does not accept: %w", lb.Listeners[i].ID, err)
 			}
-			if time.Now().After(deadline) {
-				t.Fatalf("listener %s does not accept: %v", lb.Listeners[i].ID, err)
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
+			return connection.Close()
+		})
 	}
 }
 
@@ -157,7 +134,7 @@ func dial(t *testing.T, l *model.Listener) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = connection.Close() })
-	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return connection

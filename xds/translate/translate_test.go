@@ -1,8 +1,8 @@
 package translate
 
 import (
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -23,7 +23,7 @@ func TestADSConfigSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprintf("%x", data), "2202080f30021a00"; got != want {
+	if got, want := hex.EncodeToString(data), "2202080f30021a00"; got != want {
 		t.Errorf("the config source is %s, want %s for ever", got, want)
 	}
 }
