@@ -4,20 +4,16 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
-
-// deadline is how long a test waits for what must happen; what takes longer has failed.
-const deadline = 60 * time.Second
 
 // controller is the xDS server and publisher as a controller's process has them.
 type controller struct {
@@ -31,15 +27,15 @@ type controller struct {
 }
 
 // startController starts one on address, "" for any, and on a unix socket of the same directory.
-func startController(t *testing.T, ca *authority, warming publish.Warming, address string, restore func(*publish.Publisher)) *controller {
+func startController(t *testing.T, ca *testkit.Authority, warming publish.Warming, address string, restore func(*publish.Publisher)) *controller {
 	t.Helper()
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
-	c := &controller{t: t, registry: prometheus.NewRegistry(), socket: filepath.Join(tempDir(t), "xds.sock")}
+	c := &controller{t: t, registry: prometheus.NewRegistry(), socket: filepath.Join(testkit.SocketDir(t), "xds.sock")}
 	logger := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	var err error
-	c.server, err = server.New(server.Options{Logger: logger, TLS: ca.serverTLS(t), Registry: c.registry})
+	c.server, err = server.New(server.Options{Logger: logger, TLS: serverTLS(t, ca), Registry: c.registry})
 	must(t, err)
 	c.publisher = publish.New(c.server, warming, logger)
 	if restore != nil {
@@ -70,7 +66,7 @@ func startController(t *testing.T, ca *authority, warming publish.Warming, addre
 // publish publishes and fails the test on an error.
 func (c *controller) publish(node string, want *translate.Resources) publish.Result {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), deadline)
+	ctx, cancel := context.WithTimeout(c.t.Context(), testkit.Patience)
 	defer cancel()
 	result, err := c.publisher.Publish(ctx, node, want)
 	must(c.t, err)
@@ -130,25 +126,6 @@ func since(before, after map[string]float64) map[string]float64 {
 		}
 	}
 	return diff
-}
-
-// eventually polls until ok or the deadline.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(deadline); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not in %s: %s", deadline, what)
-		}
-	}
-}
-
-// tempDir is short: the path of a unix socket has 107 bytes at most.
-func tempDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "oe")
-	must(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 type testWriter struct{ t *testing.T }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
 )
 
@@ -28,16 +29,16 @@ type envoy struct {
 }
 
 // startEnvoy starts an Envoy with the certificate of the amphora id. nodeID is what its bootstrap claims to be.
-func startEnvoy(t *testing.T, ca *authority, id, nodeID, xds string) *envoy {
+func startEnvoy(t *testing.T, ca *testkit.Authority, id, nodeID, xds string) *envoy {
 	t.Helper()
-	dir := tempDir(t)
+	dir := testkit.SocketDir(t)
 	socket := filepath.Join(dir, "admin.sock")
 	e := &envoy{t: t, log: filepath.Join(dir, "log"), admin: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
 	}}}
-	config := writeBootstrap(t, dir, nodeID, socket, xds, ca.write(t, dir, "octavia-envoy://amphora/"+id))
+	config := writeBootstrap(t, dir, nodeID, socket, xds, writeFiles(t, ca, dir, "octavia-envoy://amphora/"+id))
 	log, err := os.Create(e.log)
 	must(t, err)
 
@@ -64,12 +65,12 @@ func startEnvoy(t *testing.T, ca *authority, id, nodeID, xds string) *envoy {
 			t.Logf("envoy %s:\n%s", id, text[max(0, len(text)-6000):])
 		}
 	})
-	eventually(t, "Envoy's admin socket", func() bool { _, err := e.get("/ready"); return err == nil })
+	testkit.Until(t, "Envoy's admin socket", func() bool { _, err := e.get(t.Context(), "/ready"); return err == nil })
 	return e
 }
 
-func (e *envoy) get(path string) (string, error) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://admin"+path, nil)
+func (e *envoy) get(ctx context.Context, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin"+path, nil)
 	if err != nil {
 		return "", err
 	}
@@ -85,7 +86,7 @@ func (e *envoy) get(path string) (string, error) {
 // stat is the value of one of Envoy's counters or gauges; 0 when there is none of that name.
 func (e *envoy) stat(name string) int {
 	e.t.Helper()
-	text, err := e.get("/stats?filter=^" + strings.ReplaceAll(name, ".", `\.`) + "$")
+	text, err := e.get(e.t.Context(), "/stats?filter=^"+strings.ReplaceAll(name, ".", `\.`)+"$")
 	must(e.t, err)
 	_, value, found := strings.Cut(strings.TrimSpace(text), ": ")
 	if !found {
@@ -102,7 +103,7 @@ type warming struct{ envoy *envoy }
 // Warm waits until neither a cluster nor a listener is warming.
 func (w *warming) Warm(ctx context.Context, _ string) error {
 	for {
-		text, err := w.envoy.get(`/stats?filter=^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$`)
+		text, err := w.envoy.get(ctx, `/stats?filter=^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$`)
 		if err == nil && strings.Contains(text, "warming_clusters: 0\n") && strings.Contains(text, "listeners_warming: 0\n") {
 			return nil
 		}

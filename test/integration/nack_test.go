@@ -122,7 +122,7 @@ func TestRefusedClusterIsUnavailableAlone(t *testing.T) {
 		t.Fatalf("not a sentence: %q", text)
 	}
 	serves(t, good, "m1")
-	if code, _ := fetch(newClient(t), bad); code != http.StatusServiceUnavailable {
+	if code, _ := fetch(t.Context(), newClient(t), bad); code != http.StatusServiceUnavailable {
 		t.Fatalf("a route to a refused cluster answered %d, want 503", code)
 	}
 	c.accepted("amphora-1", want())

@@ -11,13 +11,14 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
 // fixture is a controller with one Envoy.
-func fixture(t *testing.T) (*controller, *envoy, *authority) {
+func fixture(t *testing.T) (*controller, *envoy, *testkit.Authority) {
 	t.Helper()
-	ca := newAuthority(t)
+	ca := testkit.NewAuthority(t)
 	w := &warming{}
 	c := startController(t, ca, w, "", nil)
 	w.envoy = startEnvoy(t, ca, "amphora-1", "amphora-1", c.address)
@@ -27,7 +28,7 @@ func fixture(t *testing.T) (*controller, *envoy, *authority) {
 func TestPublishServesTraffic(t *testing.T) {
 	for _, transport := range []string{"tcp", "unix"} {
 		t.Run(transport, func(t *testing.T) {
-			ca := newAuthority(t)
+			ca := testkit.NewAuthority(t)
 			w := &warming{}
 			c := startController(t, ca, w, "", nil)
 			xds := map[string]string{"tcp": c.address, "unix": c.socket}[transport]
@@ -43,8 +44,8 @@ func TestPublishServesTraffic(t *testing.T) {
 func TestEmptyLoadBalancerEndsEnvoysStart(t *testing.T) {
 	c, e, _ := fixture(t)
 	c.accepted("amphora-1", translate.NewResources())
-	eventually(t, "Envoy is live", func() bool {
-		text, err := e.get("/ready")
+	testkit.Until(t, "Envoy is live", func() bool {
+		text, err := e.get(t.Context(), "/ready")
 		return err == nil && text == "LIVE\n"
 	})
 }

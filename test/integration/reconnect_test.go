@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
@@ -67,7 +68,7 @@ func TestUnknownNodeStaysSilent(t *testing.T) {
 	c.accepted("amphora-1", translated(t, []model.Listener{l}, pool("p1", member(t, "m1"))))
 	c.stop()
 	again := startController(t, ca, nil, c.address, nil)
-	eventually(t, "Envoy said what it holds", func() bool {
+	testkit.Until(t, "Envoy said what it holds", func() bool {
 		return len(again.server.Held("amphora-1", resource.ListenerType)) == 1
 	})
 	if sent := again.sent(); len(sent) > 0 {
@@ -82,12 +83,12 @@ func TestRestartedEnvoyGetsEverything(t *testing.T) {
 	want := translated(t, []model.Listener{l}, pool("p1", member(t, "m1")))
 	c.accepted("amphora-1", want)
 	e.cancel()
-	eventually(t, "the stream is closed", func() bool {
+	testkit.Until(t, "the stream is closed", func() bool {
 		state, _ := c.server.NodeState("amphora-1")
 		return !state.Connected
 	})
 	startEnvoy(t, ca, "amphora-1", "amphora-1", c.address)
-	eventually(t, "everything is acknowledged again", func() bool {
+	testkit.Until(t, "everything is acknowledged again", func() bool {
 		state, _ := c.server.NodeState("amphora-1")
 		for _, res := range state.Resources {
 			if res.Acked != res.Version {
@@ -97,12 +98,12 @@ func TestRestartedEnvoyGetsEverything(t *testing.T) {
 		return state.Connected && len(state.Resources) == 4
 	})
 	client := newClient(t)
-	eventually(t, "the listener serves", func() bool { _, body := fetch(client, l); return body == "m1" })
+	testkit.Until(t, "the listener serves", func() bool { _, body := fetch(t.Context(), client, l); return body == "m1" })
 }
 
 // What a node gets is decided by its certificate, whatever its bootstrap says.
 func TestForeignNodeIDGetsItsOwn(t *testing.T) {
-	ca := newAuthority(t)
+	ca := testkit.NewAuthority(t)
 	w := &warming{}
 	c := startController(t, ca, w, "", nil)
 	victim, own := listener(t, "victim", "p1"), listener(t, "own", "p2")
@@ -111,7 +112,7 @@ func TestForeignNodeIDGetsItsOwn(t *testing.T) {
 	w.envoy = startEnvoy(t, ca, "amphora-2", "amphora-1", c.address)
 	c.accepted("amphora-2", translated(t, []model.Listener{own}, pool("p2", m)))
 	serves(t, own, "m1")
-	if code, _ := fetch(newClient(t), victim); code != 0 {
+	if code, _ := fetch(t.Context(), newClient(t), victim); code != 0 {
 		t.Fatalf("the listener of another amphora answered %d", code)
 	}
 	if state, _ := c.server.NodeState("amphora-1"); state.Connected {
@@ -129,7 +130,7 @@ func TestSameNamesComeBack(t *testing.T) {
 	for range 5 {
 		c.accepted("amphora-1", translated(t, []model.Listener{l, stays}, p1, p2))
 		// The sockets of a removed listener close a little later, and reset what the kernel gave them.
-		eventually(t, "the listener serves", func() bool { _, body := fetch(client, l); return body == "m1" })
+		testkit.Until(t, "the listener serves", func() bool { _, body := fetch(t.Context(), client, l); return body == "m1" })
 		c.accepted("amphora-1", translated(t, []model.Listener{stays}, p2))
 		serves(t, stays, "m2")
 	}
@@ -153,7 +154,7 @@ func TestSameNamesComeBackAtOnce(t *testing.T) {
 	c.accepted("amphora-1", both())
 	// The sockets of a removed listener close a little later, and reset what the kernel gave them.
 	client := newClient(t)
-	eventually(t, "the listener serves", func() bool { _, body := fetch(client, l); return body == "m1" })
+	testkit.Until(t, "the listener serves", func() bool { _, body := fetch(t.Context(), client, l); return body == "m1" })
 	if n := e.fetchTimeouts(); n > 0 {
 		t.Fatalf("Envoy gave up waiting for a resource %d times", n)
 	}
@@ -181,7 +182,7 @@ func TestChangedClusterWarmsAtOnce(t *testing.T) {
 		_, err := c.publisher.Publish(t.Context(), "amphora-1", want(4*time.Second))
 		older <- err
 	}()
-	eventually(t, "the cluster was sent", func() bool { return c.metric("resources_sent_total", "cluster") > begun })
+	testkit.Until(t, "the cluster was sent", func() bool { return c.metric("resources_sent_total", "cluster") > begun })
 	c.accepted("amphora-1", want(3*time.Second))
 	if err := <-older; !errors.Is(err, publish.ErrSuperseded) {
 		t.Fatal(err)

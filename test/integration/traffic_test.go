@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
@@ -69,8 +70,8 @@ func freePort(t *testing.T) int {
 }
 
 // fetch requests a listener once: status (0 for no answer) and body.
-func fetch(client *http.Client, l model.Listener) (int, string) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", l.ProtocolPort), nil)
+func fetch(ctx context.Context, client *http.Client, l model.Listener) (int, string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", l.ProtocolPort), nil)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -90,7 +91,7 @@ func fetch(client *http.Client, l model.Listener) (int, string) {
 func serves(t *testing.T, l model.Listener, name string) {
 	t.Helper()
 	client := newClient(t)
-	if code, body := fetch(client, l); code != http.StatusOK || body != name {
+	if code, body := fetch(t.Context(), client, l); code != http.StatusOK || body != name {
 		t.Fatalf("listener %s answered %d %q, want %q", l.ID, code, body, name)
 	}
 }
@@ -120,7 +121,7 @@ func startLoad(t *testing.T, l model.Listener) *load {
 		group.Go(func() {
 			for ctx.Err() == nil {
 				traffic.total.Add(1)
-				if code, body := fetch(client, l); code != http.StatusOK {
+				if code, body := fetch(context.WithoutCancel(ctx), client, l); code != http.StatusOK {
 					traffic.failed.Add(1)
 					traffic.first.CompareAndSwap(nil, fmt.Sprintf("%d %q", code, body))
 				}
@@ -136,7 +137,7 @@ func startLoad(t *testing.T, l model.Listener) *load {
 func (l *load) more(t *testing.T, requests int64) {
 	t.Helper()
 	until := l.total.Load() + requests
-	eventually(t, "traffic goes on", func() bool { return l.total.Load() >= until })
+	testkit.Until(t, "traffic goes on", func() bool { return l.total.Load() >= until })
 }
 
 // lossless lets the load go on a little, stops it, and fails the test if a request was lost.
