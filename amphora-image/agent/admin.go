@@ -71,7 +71,7 @@ func (a *admin) do(ctx context.Context, method, path string) ([]byte, error) {
 		return nil, fmt.Errorf("ask Envoy's admin interface: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("Envoy's admin interface answers %s with %s", path, response.Status)
+		return nil, fmt.Errorf("the admin interface answers %s with %s", path, response.Status)
 	}
 	return body, nil
 }
@@ -86,7 +86,7 @@ func (a *admin) state(ctx context.Context) (string, error) {
 		State string `json:"state"`
 	}
 	if err := json.Unmarshal(body, &info); err != nil {
-		return "", fmt.Errorf("Envoy's /server_info: %w", err)
+		return "", fmt.Errorf("read Envoy's /server_info: %w", err)
 	}
 	if info.State == "" {
 		return serverLive, nil // proto3 JSON may leave out the first value of an enumeration, which is LIVE
@@ -107,7 +107,7 @@ func (a *admin) gauges(ctx context.Context) (map[string]uint64, error) {
 		} `json:"stats"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("Envoy's /stats: %w", err)
+		return nil, fmt.Errorf("read Envoy's /stats: %w", err)
 	}
 	gauges := make(map[string]uint64, len(answer.Stats))
 	for _, stat := range answer.Stats {
@@ -117,7 +117,7 @@ func (a *admin) gauges(ctx context.Context) (map[string]uint64, error) {
 	}
 	for _, name := range []string{statWarmingClusters, statWarmingListeners} {
 		if _, ok := gauges[name]; !ok {
-			return nil, fmt.Errorf("Envoy's /stats lacks %s", name) // never take a missing number for "nothing warms"
+			return nil, fmt.Errorf("no %s in Envoy's /stats", name) // never take a missing number for "nothing warms"
 		}
 	}
 	return gauges, nil

@@ -91,7 +91,7 @@ func claim(config *Config) (func(), error) {
 	// Go opens files close-on-exec: Envoy does not inherit the lock and keep it.
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = lock.Close()
-		other, _ := process.Load(AgentPIDPath(config.RunDir))
+		other, _ := process.Load(PIDPath(config.RunDir))
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w: pid %d, lock %s", ErrRunning, other.PID, lockPath(config.RunDir))
 		}
@@ -99,14 +99,14 @@ func claim(config *Config) (func(), error) {
 	}
 	self, err := process.Of(os.Getpid())
 	if err == nil {
-		err = self.Save(AgentPIDPath(config.RunDir))
+		err = self.Save(PIDPath(config.RunDir))
 	}
 	if err != nil {
 		_ = lock.Close()
 		return nil, err
 	}
 	return func() {
-		_ = os.Remove(AgentPIDPath(config.RunDir))
+		_ = os.Remove(PIDPath(config.RunDir))
 		_ = lock.Close()
 	}, nil
 }

@@ -15,9 +15,6 @@ import (
 	"testing"
 	"time"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"golang.org/x/sys/unix"
 
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent"
@@ -25,7 +22,10 @@ import (
 	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora"
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora/amphoratest"
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
 func TestAgentKeepsEnvoyRunning(t *testing.T) {
@@ -38,7 +38,7 @@ func TestAgentKeepsEnvoyRunning(t *testing.T) {
 	if !strings.Contains(first.EnvoyVersion, "1.40.") {
 		t.Errorf("Envoy's version is %q", first.EnvoyVersion)
 	}
-	amphoratest.Eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		row, err := m.Store.Amphora(t.Context(), m.config.AmphoraID)
 		if err == nil && row.LastHeartbeat.IsZero() {
 			err = errors.New("no heartbeat in the store")
@@ -67,7 +67,7 @@ func TestAgentKeepsEnvoyRunning(t *testing.T) {
 		t.Error("Envoy outlived a clean stop")
 	}
 	for _, path := range []string{
-		agent.AdminSocket(m.config.RunDir), agent.EnvoyPIDPath(m.config.RunDir), agent.AgentPIDPath(m.config.RunDir),
+		agent.AdminSocket(m.config.RunDir), agent.EnvoyPIDPath(m.config.RunDir), agent.PIDPath(m.config.RunDir),
 	} {
 		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("left behind: %s (%v)", path, err)
@@ -123,19 +123,21 @@ func TestWarmWaitsForClusters(t *testing.T) {
 	}
 
 	// A cluster whose endpoints nobody has yet warms until Envoy has given up waiting for them, or they come.
-	message := &clusterv3.Cluster{
-		Name: "pool", ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
-		EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{EdsConfig: &corev3.ConfigSource{
-			ResourceApiVersion:    corev3.ApiVersion_V3,
-			ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+	resources, err := translate.LoadBalancer(&model.LoadBalancer{
+		ID: "lb", VIPAddress: "127.0.0.1", AdminStateUp: true, Pools: []model.Pool{{
+			ID: "pool", Protocol: "HTTP", LBAlgorithm: model.AlgorithmRoundRobin, AdminStateUp: true,
 		}},
-	}
-	cluster, err := server.NewResource(resource.ClusterType, message)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Server.Update(id, resource.ClusterType, map[string]*server.Resource{"pool": cluster}, nil)
-	amphoratest.Eventually(t, func() error {
+	typeURL := amphoratest.TypeURL("cluster")
+	cluster, err := server.NewResource(typeURL, resources.Clusters["pool"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Server.Update(id, typeURL, map[string]*server.Resource{"pool": cluster}, nil)
+	testkit.Eventually(t, func() error {
 		status, err := m.Fleet.Probe(t.Context(), id)
 		if err == nil && status.GetWarmingClusters() != 1 {
 			err = fmt.Errorf("Envoy has not taken up the cluster: %v", status)
@@ -148,7 +150,7 @@ func TestWarmWaitsForClusters(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 clusters and 0 listeners are warming") {
 		t.Fatalf("Warm() = %v, want it to wait for one cluster", err)
 	}
-	m.Server.Update(id, resource.ClusterType, nil, []string{"pool"})
+	m.Server.Update(id, typeURL, nil, []string{"pool"})
 	if err := m.Fleet.Warm(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +194,7 @@ func TestCertificateRotates(t *testing.T) {
 		t.Fatal(err)
 	}
 	// After the first certificate's end, agent and Envoy connect again, which only newer ones can.
-	amphoratest.Eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		current, _, err := credentials.Load(m.config.CredentialsDir)
 		switch {
 		case err != nil:
@@ -227,7 +229,7 @@ func TestFleetRefusesStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.start()
-	amphoratest.Eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		log, err := os.ReadFile(m.log)
 		if err == nil && !strings.Contains(string(log), "is not known here") {
 			err = errors.New("the agent has not been refused")
@@ -296,7 +298,7 @@ func listens(t *testing.T, pid int, inode string) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range strings.Split(string(data), "\n") {
+		for line := range strings.SplitSeq(string(data), "\n") {
 			fields := strings.Fields(line)
 			if len(fields) > 9 && fields[3] == "0A" && fields[9] == inode {
 				return true

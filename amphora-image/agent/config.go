@@ -159,8 +159,8 @@ func BootstrapPath(runDir string) string { return filepath.Join(runDir, "bootstr
 // EnvoyPIDPath is where the agent records its Envoy (a process.ID).
 func EnvoyPIDPath(runDir string) string { return filepath.Join(runDir, "envoy.pid") }
 
-// AgentPIDPath is where the agent records itself (a process.ID).
-func AgentPIDPath(runDir string) string { return filepath.Join(runDir, "agent.pid") }
+// PIDPath is where the agent records itself (a process.ID).
+func PIDPath(runDir string) string { return filepath.Join(runDir, "agent.pid") }
 
 func envoyLogPath(runDir string) string { return filepath.Join(runDir, "envoy.log") }
 func lockPath(runDir string) string     { return filepath.Join(runDir, "agent.lock") }

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,9 +19,7 @@ func TestConfigTellsEverythingThatIsWrong(t *testing.T) {
 	load := func(changes map[string]any) (*agent.Config, error) {
 		merged := map[string]any{}
 		for _, part := range []map[string]any{good, changes} {
-			for key, value := range part {
-				merged[key] = value
-			}
+			maps.Copy(merged, part)
 		}
 		data, err := json.Marshal(merged)
 		if err != nil {

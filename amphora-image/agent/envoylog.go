@@ -58,12 +58,12 @@ func (l *envoyLog) run(ctx context.Context) error {
 	ticker := time.NewTicker(logPollEvery)
 	defer ticker.Stop()
 	for {
-		if err := l.pump(); err != nil {
+		if err := l.pump(ctx); err != nil {
 			l.logger.Warn("cannot read Envoy's log", "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			err := l.pump()
+			err := l.pump(ctx)
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			if l.file != nil {
@@ -83,7 +83,7 @@ func (l *envoyLog) skip() {
 }
 
 // pump logs what has been written since.
-func (l *envoyLog) pump() error {
+func (l *envoyLog) pump(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil {
@@ -107,7 +107,7 @@ func (l *envoyLog) pump() error {
 		}
 		switch {
 		case err == nil:
-			l.line(string(bytes.TrimRight(l.partial, "\r\n")))
+			l.line(ctx, string(bytes.TrimRight(l.partial, "\r\n")))
 			l.partial = l.partial[:0]
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF):
@@ -123,7 +123,7 @@ func (l *envoyLog) pump() error {
 }
 
 // line logs one line of Envoy's. Its `info` is for who looks closely: the list of its extensions, each update.
-func (l *envoyLog) line(text string) {
+func (l *envoyLog) line(ctx context.Context, text string) {
 	level, component := slog.LevelDebug, ""
 	if parts := strings.SplitN(text, "\t", 3); len(parts) == 3 {
 		switch parts[0] {
@@ -135,10 +135,10 @@ func (l *envoyLog) line(text string) {
 		}
 		component, text = parts[1], parts[2]
 	}
-	if !l.logger.Enabled(context.Background(), level) || !l.allowed() {
+	if !l.logger.Enabled(ctx, level) || !l.allowed() {
 		return
 	}
-	l.logger.Log(context.Background(), level, "envoy: "+text, "envoy_logger", component)
+	l.logger.Log(ctx, level, "envoy: "+text, "envoy_logger", component) //nolint:sloglint // the message is Envoy's
 }
 
 func (l *envoyLog) allowed() bool {
@@ -160,8 +160,8 @@ func (l *envoyLog) allowed() bool {
 }
 
 // lastComplaint returns the last error in Envoy's log and forgets it.
-func (l *envoyLog) lastComplaint() string {
-	if err := l.pump(); err != nil {
+func (l *envoyLog) lastComplaint(ctx context.Context) string {
+	if err := l.pump(ctx); err != nil {
 		return ""
 	}
 	l.mu.Lock()

@@ -21,6 +21,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora/amphoratest"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 // agentBinary is the real one, built for this run.
@@ -118,7 +119,7 @@ func (m *machine) envoyProcess() process.ID {
 func (m *machine) waitFor(what string, wanted func(amphora.AgentState) bool) amphora.AgentState {
 	m.t.Helper()
 	var state amphora.AgentState
-	amphoratest.Eventually(m.t, func() error {
+	testkit.Eventually(m.t, func() error {
 		var known bool
 		state, known = m.Fleet.State(m.config.AmphoraID)
 		if !known || !state.Connected || state.Envoy == nil || !wanted(state) {

@@ -14,9 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
-
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
+	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
 )
 
 // RestartPolicy says when an Envoy that ended is started again.
@@ -70,10 +69,10 @@ func (s *supervisor) run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return s.stop(running)
+			return s.stop(ctx, running)
 		case reason := <-ended:
 			age := running.Age()
-			if said := s.log.lastComplaint(); said != "" {
+			if said := s.log.lastComplaint(ctx); said != "" {
 				reason += ": " + said
 			}
 			if age >= s.policy.ResetAfter {
@@ -85,7 +84,7 @@ func (s *supervisor) run(ctx context.Context) error {
 			wait = s.pause(ctx, wait)
 		}
 	}
-	return s.stop(running)
+	return s.stop(ctx, running)
 }
 
 // pause waits and returns the next wait.
@@ -211,8 +210,9 @@ func (s *supervisor) answers(ctx context.Context) bool {
 	}
 }
 
-func (s *supervisor) stop(running process.ID) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*s.policy.StopWithin)
+// stop ends Envoy, also when ctx is done: that is what it ends for.
+func (s *supervisor) stop(ctx context.Context, running process.ID) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*s.policy.StopWithin)
 	defer cancel()
 	if err := running.Stop(ctx, s.policy.StopWithin); err != nil {
 		return fmt.Errorf("stop Envoy: %w", err)
@@ -253,7 +253,7 @@ func (s *supervisor) status(ctx context.Context) *agentapiv1.EnvoyStatus {
 	if !current.Alive() {
 		return status
 	}
-	status.Pid = int32(current.PID)
+	status.Pid = int32(current.PID) //nolint:gosec // Linux counts to 2^22
 	status.UptimeMs = current.Age().Milliseconds()
 	status.MemoryBytes = current.Memory()
 	state, err := s.admin.state(ctx)

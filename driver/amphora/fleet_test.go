@@ -19,6 +19,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora/amphoratest"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 type stream = grpc.BidiStreamingClient[agentapiv1.Report, agentapiv1.Instruction]
@@ -171,7 +172,7 @@ func TestSilentAgentIsGone(t *testing.T) {
 	if _, err := mute.Recv(); grpcstatus.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("the stream ended with %v", err)
 	}
-	amphoratest.Eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		if c.Fleet.Connected(row.ID) {
 			return errors.New("still connected")
 		}
@@ -229,7 +230,7 @@ func TestWarm(t *testing.T) {
 			if err := c.Fleet.WaitConnected(t.Context(), row.ID); err != nil {
 				t.Fatal(err)
 			}
-			patience := amphoratest.Patience
+			patience := testkit.Patience
 			if test.missing != "" {
 				patience = 200 * time.Millisecond
 			}

@@ -120,7 +120,8 @@ func (id ID) Wait(ctx context.Context) error {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	for ctx.Err() == nil {
-		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(pollEvery.Milliseconds()))
+		descriptors := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor is a C int
+		ready, err := unix.Poll(descriptors, int(pollEvery.Milliseconds()))
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("wait for process %d: %w", id.PID, err)
 		}
@@ -176,7 +177,7 @@ func (id ID) Memory() uint64 {
 	if err != nil {
 		return 0
 	}
-	return pages * uint64(os.Getpagesize())
+	return pages * uint64(os.Getpagesize()) //nolint:gosec // never negative
 }
 
 // Find returns the running processes that have those arguments, one after the other, on their command line. It is for
@@ -225,7 +226,8 @@ func (id ID) Age() time.Duration {
 		return 0
 	}
 	// USER_HZ, the unit of /proc, is 100 on every architecture that Envoy is built for.
-	return max(0, time.Duration(seconds*float64(time.Second))-time.Duration(id.Start)*time.Second/100)
+	started := time.Duration(id.Start) * time.Second / 100 //nolint:gosec // clock ticks since boot
+	return max(0, time.Duration(seconds*float64(time.Second))-started)
 }
 
 // Save writes the identity to a file, in one step.

@@ -11,19 +11,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/grpc"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
-
-// Patience is how long tests wait for what has to happen; machines may be busy.
-const Patience = 60 * time.Second
 
 // Controller is what amphorae connect to.
 type Controller struct {
@@ -44,9 +41,7 @@ type Controller struct {
 // New makes a Controller that is not started.
 func New(tb testing.TB) *Controller {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "oe")
-	check(tb, err)
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := testkit.SocketDir(tb)
 	authority, err := certs.LoadOrCreate(filepath.Join(dir, "ca"), nil)
 	check(tb, err)
 	db, err := store.Open(context.Background(), store.Options{DSN: "sqlite:" + filepath.Join(dir, "store.db")})
@@ -98,9 +93,19 @@ func (c *Controller) Stop() { c.stop() }
 
 // ServeNothing gives the amphora's Envoy an empty configuration, with which it becomes live.
 func (c *Controller) ServeNothing(amphoraID string) {
-	for _, typeURL := range []string{resource.ClusterType, resource.ListenerType} {
-		c.Server.Update(amphoraID, typeURL, nil, nil)
+	for _, kind := range []string{"cluster", "listener"} {
+		c.Server.Update(amphoraID, TypeURL(kind), nil, nil)
 	}
+}
+
+// TypeURL returns that of the resources of a kind; server.Kind has the words.
+func TypeURL(kind string) string {
+	for _, typeURL := range translate.TypeURLs() {
+		if server.Kind(typeURL) == kind {
+			return typeURL
+		}
+	}
+	panic("no resources are of the kind " + kind)
 }
 
 // BuildAgent builds amphora-agent into dir and returns its path. Call it from TestMain: linking takes seconds.
@@ -130,22 +135,6 @@ func Main(m *testing.M, use func(agentPath string)) {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(code)
-}
-
-// Eventually waits until probe returns nil, and fails the test when it does not for Patience.
-func Eventually(tb testing.TB, probe func() error) {
-	tb.Helper()
-	deadline := time.Now().Add(Patience)
-	for {
-		err := probe()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			tb.Fatalf("still after %s: %v", Patience, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 // DumpOnFailure shows a log file when the test has failed.

@@ -22,6 +22,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/network"
 	plumbing "github.com/octavia-envoy/octavia-envoy/driver/network/local"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 var agentBinary string
@@ -125,7 +126,7 @@ func (c *cloud) loadBalancer(address string) *model.LoadBalancer {
 
 func (c *cloud) ensure(lb *model.LoadBalancer) model.Amphora {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), amphoratest.Patience)
+	ctx, cancel := context.WithTimeout(c.t.Context(), testkit.Patience)
 	defer cancel()
 	amphorae, err := c.manager.Ensure(ctx, lb)
 	if err != nil {
@@ -152,7 +153,7 @@ func must[T any](value T, err error) T {
 // processes returns the agent and the Envoy of an amphora, both of which have to run.
 func (c *cloud) processes(id string) (agent, envoy process.ID) {
 	c.t.Helper()
-	amphoratest.Eventually(c.t, func() error {
+	testkit.Eventually(c.t, func() error {
 		agents := must(process.Find("--config", filepath.Join(c.stateDir, id, "agent.json")))
 		envoys := must(process.Find("--config-path", filepath.Join(c.runDir, id, "bootstrap.json")))
 		if len(agents) != 1 || len(envoys) != 1 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,11 +18,11 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
 	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora"
-	"github.com/octavia-envoy/octavia-envoy/driver/amphora/amphoratest"
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora/local"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/driver/network"
 	plumbing "github.com/octavia-envoy/octavia-envoy/driver/network/local"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 func TestBuildServeDelete(t *testing.T) {
@@ -48,11 +47,8 @@ func TestBuildServeDelete(t *testing.T) {
 	}
 
 	// It is an amphora: from a client on the same network, the VIP answers by what the controller sends.
-	c.listen(a.ID, lb.VIPAddress)
-	if err := c.Fleet.Warm(t.Context(), a.ID); err != nil {
-		t.Fatal(err)
-	}
-	if got := c.get(lb, lb.VIPAddress); got != http.StatusTeapot {
+	c.listen(a.ID, lb)
+	if got := c.get(lb, lb.VIPAddress); got != poolless {
 		t.Errorf("the VIP answers %d", got)
 	}
 
@@ -130,7 +126,7 @@ func TestWatchStartsDeadAgents(t *testing.T) {
 	})
 	connected := func() {
 		t.Helper()
-		wait, cancel := context.WithTimeout(t.Context(), amphoratest.Patience)
+		wait, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 		defer cancel()
 		if err := c.Fleet.WaitConnected(wait, a.ID); err != nil {
 			t.Fatal(err)
@@ -144,18 +140,15 @@ func TestWatchStartsDeadAgents(t *testing.T) {
 
 	// A reboot: processes, namespace and interfaces are gone, files below the run directory, too.
 	c.crash(a.ID)
-	amphoratest.Eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		state, _ := c.Fleet.State(a.ID)
 		if !state.Connected || state.Envoy.GetState() != agentapiv1.EnvoyStatus_RUNNING {
 			return fmt.Errorf("after a reboot: %+v", state)
 		}
 		return nil
 	})
-	c.listen(a.ID, lb.VIPAddress)
-	if err := c.Fleet.Warm(t.Context(), a.ID); err != nil {
-		t.Fatal(err)
-	}
-	if got := c.get(lb, lb.VIPAddress); got != http.StatusTeapot {
+	c.listen(a.ID, lb)
+	if got := c.get(lb, lb.VIPAddress); got != poolless {
 		t.Errorf("after a reboot the VIP answers %d", got)
 	}
 }

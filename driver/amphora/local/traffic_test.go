@@ -7,60 +7,35 @@ import (
 	"net/netip"
 	"os"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
-	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
-
-	"github.com/octavia-envoy/octavia-envoy/driver/amphora/amphoratest"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	plumbing "github.com/octavia-envoy/octavia-envoy/driver/network/local"
-	"github.com/octavia-envoy/octavia-envoy/xds/server"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
+	"github.com/octavia-envoy/octavia-envoy/xds/publish"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
-// listen has the amphora's Envoy answer 418 on port 80 of the VIP.
-func (c *cloud) listen(id, address string) {
+// poolless is what the VIP answers after listen: the translator's answer for a listener without a pool.
+const poolless = http.StatusServiceUnavailable
+
+// listen has the amphora's Envoy answer all that comes to port 80 of the VIP with poolless.
+func (c *cloud) listen(id string, lb *model.LoadBalancer) {
 	c.t.Helper()
-	manager := &hcmv3.HttpConnectionManager{
-		StatPrefix: "vip",
-		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
-			VirtualHosts: []*routev3.VirtualHost{{Name: "all", Domains: []string{"*"}, Routes: []*routev3.Route{{
-				Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-				Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: http.StatusTeapot}},
-			}}}},
-		}},
-		HttpFilters: []*hcmv3.HttpFilter{{
-			Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&routerv3.Router{})},
-		}},
-	}
-	listener := must(server.NewResource(resource.ListenerType, &listenerv3.Listener{
-		Name: "vip",
-		Address: &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
-			Address: address, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 80},
-		}}},
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name:       "envoy.filters.network.http_connection_manager",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(manager)},
-		}}}},
-	}))
-	c.Server.Update(id, resource.ClusterType, nil, nil)
-	c.Server.Update(id, resource.ListenerType, map[string]*server.Resource{"vip": listener}, nil)
-	ctx, cancel := context.WithTimeout(c.t.Context(), amphoratest.Patience)
+	serving := *lb
+	serving.AdminStateUp = true
+	serving.Listeners = []model.Listener{{
+		ID: uuid.NewString(), Protocol: "HTTP", ProtocolPort: 80, AdminStateUp: true, ConnectionLimit: -1,
+	}}
+	resources := must(translate.LoadBalancer(&serving))
+	ctx, cancel := context.WithTimeout(c.t.Context(), testkit.Patience)
 	defer cancel()
-	key := server.Key{TypeURL: resource.ListenerType, Name: "vip"}
-	if err := c.Server.Wait(ctx, id, map[server.Key]string{key: listener.Version}, nil); err != nil {
-		c.t.Fatal(err)
+	result, err := publish.New(c.Server, c.Fleet, nil).Publish(ctx, id, resources)
+	if err != nil || len(result.Rejected) > 0 {
+		c.t.Fatal(result.Rejected, err)
 	}
 }
-
-func pack(message proto.Message) *anypb.Any { return must(anypb.New(message)) }
 
 // get asks the VIP from a client's namespace on the same network and returns the status.
 func (c *cloud) get(lb *model.LoadBalancer, address string) int {
