@@ -12,7 +12,7 @@ func TestProvisioningStatusOfOneObject(t *testing.T) {
 	fake.add("listeners", "l1", "PENDING_DELETE", 0, nil)
 	fake.add("pools/p1/members", "m1", "ACTIVE", 0, nil)
 	fake.add("pools/p1/members", "m2", "PENDING_DELETE", 0, nil)
-	api := fake.api(t)
+	api := fake.api()
 	for _, want := range []struct {
 		ref    model.Ref
 		status model.ProvisioningStatus

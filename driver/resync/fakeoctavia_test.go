@@ -1,11 +1,11 @@
 package resync_test
 
 import (
+	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,11 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/octavia-envoy/octavia-envoy/driver/openstack"
+	"github.com/gophercloud/gophercloud/v2"
+
 	"github.com/octavia-envoy/octavia-envoy/driver/resync"
 )
 
-// fakeOctavia answers as Keystone and as Octavia's REST API do, for the real gophercloud.
+// fakeOctavia answers as Octavia's REST API does, for the real gophercloud.
 type fakeOctavia struct {
 	*httptest.Server
 
@@ -28,11 +29,12 @@ type fakeOctavia struct {
 	pageLimit int
 	// broken makes every answer a 503.
 	broken bool
-	// requests are the paths that were asked for, without Keystone's.
+	// requests are the paths that were asked for.
 	requests []string
 	// meanwhile runs when the listeners are asked for: what happens during a round.
 	meanwhile func()
-	logins    int
+	// noLogin is what Keystone says instead of a token.
+	noLogin error
 }
 
 func newFakeOctavia(t *testing.T) *fakeOctavia {
@@ -43,16 +45,15 @@ func newFakeOctavia(t *testing.T) *fakeOctavia {
 	return fake
 }
 
-func (f *fakeOctavia) api(t *testing.T) *resync.API {
-	t.Helper()
-	password := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
-		t.Fatal(err)
+func (f *fakeOctavia) api() *resync.API {
+	client := &gophercloud.ServiceClient{
+		ProviderClient: &gophercloud.ProviderClient{TokenID: "token"}, Endpoint: f.URL + "/", ResourceBase: f.URL + "/v2.0/",
 	}
-	return resync.NewAPI(openstack.New(openstack.Credentials{
-		AuthURL: f.URL + "/identity/v3", Username: "octavia", PasswordFile: password, ProjectName: "service",
-		UserDomainName: "Default", ProjectDomainName: "Default", Region: "RegionOne",
-	}).LoadBalancer, "envoy")
+	return resync.NewAPI(func(context.Context) (*gophercloud.ServiceClient, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return client, f.noLogin
+	}, "envoy")
 }
 
 // add puts an object into a collection. age is how long ago it changed.
@@ -63,9 +64,7 @@ func (f *fakeOctavia) add(collection, id, status string, age time.Duration, attr
 		"id": id, "provisioning_status": status, "created_at": "2020-01-01T00:00:00",
 		"updated_at": time.Now().UTC().Add(-age).Format("2006-01-02T15:04:05"),
 	}
-	for key, value := range attributes {
-		object[key] = value
-	}
+	maps.Copy(object, attributes)
 	f.objects[collection] = slices.DeleteFunc(f.objects[collection], func(old map[string]any) bool { return old["id"] == id })
 	f.objects[collection] = append(f.objects[collection], object)
 }
@@ -102,33 +101,13 @@ func (f *fakeOctavia) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	if r.URL.Path == "/identity/v3/auth/tokens" {
-		f.login(w)
-		return
-	}
-	if r.URL.Path == "/load-balancer/" {
-		_, _ = w.Write([]byte(`{"versions": [{"id": "v2.27", "status": "CURRENT", "links": []}]}`))
-		return
-	}
-	collection := strings.TrimPrefix(r.URL.Path, "/load-balancer/v2.0/lbaas/")
+	collection := strings.TrimPrefix(r.URL.Path, "/v2.0/lbaas/")
 	f.requests = append(f.requests, collection)
 	if r.Header.Get("X-Auth-Token") != "token" {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
 	f.collection(w, r, collection)
-}
-
-func (f *fakeOctavia) login(w http.ResponseWriter) {
-	f.logins++
-	w.Header().Set("X-Subject-Token", "token")
-	w.WriteHeader(http.StatusCreated)
-	_ = json.NewEncoder(w).Encode(map[string]any{"token": map[string]any{
-		"expires_at": time.Now().Add(time.Hour).UTC().Format("2006-01-02T15:04:05.000000Z"),
-		"catalog": []any{map[string]any{"type": "load-balancer", "name": "octavia", "endpoints": []any{map[string]any{
-			"interface": "public", "region": "RegionOne", "region_id": "RegionOne", "url": f.URL + "/load-balancer",
-		}}}},
-	}})
 }
 
 func (f *fakeOctavia) collection(w http.ResponseWriter, r *http.Request, collection string) {

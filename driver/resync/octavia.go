@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -171,9 +172,7 @@ func (a *API) list(ctx context.Context, key string, query url.Values, path ...st
 		return nil, err
 	}
 	asked := url.Values{"limit": {strconv.Itoa(pageSize)}}
-	for name, values := range query {
-		asked[name] = values
-	}
+	maps.Copy(asked, query)
 	var all []record
 	for {
 		var page map[string]json.RawMessage
