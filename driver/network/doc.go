@@ -3,7 +3,7 @@
 //
 //	api      ─► AllocateVIP ─► row without port ─► Neutron port octavia-lb-<id> ─► row with port
 //	reconcile ─► DeallocateVIP (Octavia rolled the load balancer back)
-//	timer    ─► GC (nobody claimed the port: octavia-api refused the request after it was made)
+//	timer    ─► GC (no load balancer came: octavia-api refused the request after the port was made, or we died)
 //	local    ─► PortInfo, SubnetInfo
 //
 // A port is made as Octavia's own allowed_address_pairs driver makes it: device_owner Octavia, device_id lb-<id>, so that

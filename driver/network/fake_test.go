@@ -2,6 +2,7 @@ package network_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -95,9 +96,7 @@ func (a *api) create(w http.ResponseWriter, r *http.Request) {
 	}
 	a.bodies = append(a.bodies, body.Port)
 	port := map[string]any{}
-	for key, value := range body.Port {
-		port[key] = value
-	}
+	maps.Copy(port, body.Port)
 	fixed := body.Port["fixed_ips"].([]any)[0].(map[string]any)
 	address := fixed["ip_address"]
 	if address == nil {

@@ -21,8 +21,7 @@ func findLink(handle interface {
 }, name string,
 ) (netlink.Link, error) {
 	link, err := handle.LinkByName(name)
-	var notFound netlink.LinkNotFoundError
-	if errors.As(err, &notFound) {
+	if _, notFound := errors.AsType[netlink.LinkNotFoundError](err); notFound {
 		return nil, nil
 	}
 	if err != nil {
