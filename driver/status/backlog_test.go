@@ -9,15 +9,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 // smallBacklog listens like Python's socketserver, with room for very few connections, and accepts none until told so.
 func smallBacklog(t *testing.T) (socket string, accept func(count int)) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "oe-agent")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := testkit.SocketDir(t)
 	socket = filepath.Join(dir, "s.sock")
 	listener, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {

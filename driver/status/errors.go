@@ -11,7 +11,7 @@ var (
 	// ErrUnreachable is a driver-agent that nothing could be sent to. It has seen nothing of the request.
 	ErrUnreachable = errors.New("the driver-agent is unreachable")
 	// ErrGone is an object that Octavia does not have: deleted, rolled back, or not committed yet.
-	ErrGone = errors.New("Octavia does not have the object")
+	ErrGone = errors.New("Octavia does not have the object") //nolint:staticcheck // a name
 	// ErrNoAnswer is a driver-agent that took the request and closed the connection without an answer.
 	ErrNoAnswer = errors.New("the driver-agent closed the connection without an answer")
 )

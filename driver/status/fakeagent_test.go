@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 // fakeAgent speaks like octavia/api/drivers/driver_agent/driver_listener.py on one socket. It also watches for what the
@@ -32,11 +33,7 @@ type fakeAgent struct {
 
 func newFakeAgent(t *testing.T, answer func(conn net.Conn, request map[string]any)) *fakeAgent {
 	t.Helper()
-	// t.TempDir is too long for a socket's path.
-	dir, err := os.MkdirTemp("", "oe-agent")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := testkit.SocketDir(t)
 	fake := &fakeAgent{socket: filepath.Join(dir, "s.sock"), answer: answer}
 	listener, err := net.Listen("unix", fake.socket)
 	if err != nil {

@@ -177,5 +177,5 @@ func pause(attempts int) time.Duration {
 	if attempts < 8 {
 		wait = min(firstPause<<max(attempts, 0), lastPause)
 	}
-	return wait/2 + rand.N(wait/2)
+	return wait/2 + rand.N(wait/2) //nolint:gosec // spreads load, no secret
 }
