@@ -2,6 +2,7 @@ package capabilities
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -84,9 +85,6 @@ func enumerate(names []string) string {
 	case 1:
 		return names[0]
 	}
-	text := names[0]
-	for _, name := range names[1 : len(names)-1] {
-		text += ", " + name
-	}
-	return text + " and " + names[len(names)-1]
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }

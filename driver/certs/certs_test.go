@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -383,8 +384,8 @@ func TestKeysNeverPrint(t *testing.T) {
 	for _, key := range [][]byte{keyFile, credentials.Key} {
 		block, _ := pem.Decode(key)
 		for _, form := range []string{
-			string(key), base64.StdEncoding.EncodeToString(key), fmt.Sprintf("%x", key), fmt.Sprintf("%d", key)[1:40],
-			base64.StdEncoding.EncodeToString(block.Bytes)[20:60], fmt.Sprintf("%x", block.Bytes[36:68]), "PRIVATE KEY-----",
+			string(key), base64.StdEncoding.EncodeToString(key), hex.EncodeToString(key), fmt.Sprintf("%d", key)[1:40],
+			base64.StdEncoding.EncodeToString(block.Bytes)[20:60], hex.EncodeToString(block.Bytes[36:68]), "PRIVATE KEY-----",
 		} {
 			if strings.Contains(printed, form) {
 				t.Fatalf("a private key was printed as %.20s…", form)

@@ -31,7 +31,7 @@ func LoadOrCreate(dir string, now func() time.Time) (*Authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder needs x
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
 	lock, err := os.Open(dir)

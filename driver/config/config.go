@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -202,10 +203,10 @@ func (c *Config) Validate() error {
 	if c.Reconcile.Parallel < 1 {
 		bad("reconcile.parallel", "must be at least 1")
 	}
-	if !oneOf(c.Log.Level, "debug", "info", "warn", "error") {
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		bad("log.level", "%q is unknown: use debug, info, warn or error", c.Log.Level)
 	}
-	if !oneOf(c.Log.Format, "json", "text") {
+	if !slices.Contains([]string{"json", "text"}, c.Log.Format) {
 		bad("log.format", "%q is unknown: use json or text", c.Log.Format)
 	}
 	return errors.Join(problems...)
@@ -216,7 +217,7 @@ func (s Store) Validate() error {
 	switch scheme, rest, ok := strings.Cut(s.DSN, ":"); {
 	case !ok || rest == "":
 		return errors.New("store.dsn: is empty or has no scheme: write sqlite:/path, mysql://… or postgres://…")
-	case !oneOf(scheme, "sqlite", "mysql", "postgres", "postgresql"):
+	case !slices.Contains([]string{"sqlite", "mysql", "postgres", "postgresql"}, scheme):
 		return fmt.Errorf("store.dsn: scheme %q is unknown: use sqlite, mysql or postgres", scheme)
 	}
 	return nil
@@ -234,13 +235,4 @@ func SplitAddress(address string) (network, rest string, err error) {
 		}
 	}
 	return "", "", fmt.Errorf("%q is no address: write unix:/path or tcp:host:port", address)
-}
-
-func oneOf(value string, values ...string) bool {
-	for _, candidate := range values {
-		if value == candidate {
-			return true
-		}
-	}
-	return false
 }

@@ -73,7 +73,7 @@ func Load(path string, lookup func(string) (string, bool), flags map[string]stri
 func Read(path string, lookup func(string) (string, bool), flags map[string]string) (*Config, error) {
 	config := Default()
 	if path != "" {
-		data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+		data, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("read the configuration: %w", err)
 		}
@@ -100,7 +100,7 @@ func Read(path string, lookup func(string) (string, bool), flags map[string]stri
 
 // set gives a leaf the value that text says.
 func set(leaf reflect.Value, value string) error {
-	if target, ok := leaf.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if target, ok := reflect.TypeAssert[encoding.TextUnmarshaler](leaf.Addr()); ok {
 		return target.UnmarshalText([]byte(value))
 	}
 	switch leaf.Kind() {
@@ -115,7 +115,7 @@ func set(leaf reflect.Value, value string) error {
 	case reflect.Slice:
 		leaf.Set(reflect.ValueOf(strings.FieldsFunc(value, func(r rune) bool { return r == ',' })))
 	default:
-		return fmt.Errorf("cannot be set from text")
+		return errors.New("cannot be set from text")
 	}
 	return nil
 }
