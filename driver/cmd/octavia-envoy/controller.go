@@ -83,7 +83,7 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 	}
 	c.sender = status.NewSender(status.SenderOptions{Outbox: c.store, Agent: c.agent, Logger: c.logger, Registry: registry})
 	c.newReconciler(fleet, registry)
-	c.newAPI(registry)
+	c.newAPI(registry) //nolint:contextcheck // its handlers have the contexts of their requests
 	return c, nil
 }
 

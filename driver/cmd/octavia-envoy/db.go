@@ -40,7 +40,7 @@ versions before and after. It may run while controllers run, and more than once.
 		if err != nil {
 			return err
 		}
-		defer database.Close() //nolint:errcheck // nothing is written any more
+		defer database.Close()
 		have, want, err := database.MigrationVersion(command.Context())
 		if err != nil {
 			return err

@@ -50,7 +50,7 @@ func serve(ctx context.Context, configuration *config.Config) error {
 	if err != nil {
 		return err
 	}
-	defer c.store.Close() //nolint:errcheck // the process ends
+	defer c.store.Close()
 	// The xDS caches get what the amphorae were last sent before any of them can ask.
 	if err := c.reconciler.Restore(ctx); err != nil {
 		return err

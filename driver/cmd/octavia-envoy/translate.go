@@ -55,7 +55,7 @@ func readFile(path string, stdin io.Reader) ([]byte, error) {
 	if path == "-" {
 		return io.ReadAll(stdin)
 	}
-	return os.ReadFile(path) //nolint:gosec // the operator names the file
+	return os.ReadFile(path)
 }
 
 // decodeTree decodes strictly and refuses what the driver would refuse.
