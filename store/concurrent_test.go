@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -68,7 +69,7 @@ func TestFirstTreesAtOnce(t *testing.T) {
 			for i := range revisions {
 				group.Go(func() (err error) {
 					tree := bigTree(lb, 3)
-					tree.Name = fmt.Sprint(i)
+					tree.Name = strconv.Itoa(i)
 					revisions[i], err = stores[i%2].SaveTree(t.Context(), tree)
 					return err
 				})

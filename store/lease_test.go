@@ -27,8 +27,10 @@ func TestLease(t *testing.T) {
 		ahead.t = time.Now().Add(24 * time.Hour)
 		s, fast := storetest.Open(t, dsn), storetest.OpenAt(t, dsn, ahead.now)
 		lb := newID()
-		if !acquire(t, s, lb, "a", time.Hour) || !acquire(t, s, lb, "a", time.Hour) {
-			t.Fatal("the first owner did not get the lease, or could not extend it")
+		for range 2 {
+			if !acquire(t, s, lb, "a", time.Hour) {
+				t.Fatal("the first owner did not get the lease, or could not extend it")
+			}
 		}
 		if acquire(t, fast, lb, "b", time.Hour) {
 			t.Fatal("a second owner got a lease that has not expired")

@@ -27,9 +27,7 @@ const busyTimeout = 15 * time.Second
 const sqliteDriver = "sqlite"
 
 func sqliteDialect(path string) (*dialect, error) {
-	if strings.HasPrefix(path, "//") {
-		path = strings.TrimPrefix(path, "//") // sqlite:///path, as SQLAlchemy has it
-	}
+	path = strings.TrimPrefix(path, "//") // sqlite:///path, as SQLAlchemy has it
 	if path == "" || strings.HasPrefix(path, ":") || strings.ContainsRune(path, '?') {
 		return nil, errors.New(`the sqlite DSN needs the path of a file and takes no options: "sqlite:/path/file.db"`)
 	}
