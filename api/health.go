@@ -25,7 +25,7 @@ func (s *server) ready(c *gin.Context) {
 
 // reasonsOf takes apart what errors.Join has put together.
 func reasonsOf(err error) []string {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only the outermost one is a list of reasons
+	joined, ok := err.(interface{ Unwrap() []error }) // only the outermost one is a list of reasons
 	if !ok {
 		return []string{err.Error()}
 	}

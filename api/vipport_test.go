@@ -96,7 +96,7 @@ func TestVIPPort(t *testing.T) {
 func TestVIPPortIsFreed(t *testing.T) {
 	bodies := map[string]string{
 		"unsupported": strings.Replace(treeJSON, `"HTTP"`, `"SCTP"`, 1),
-		"malformed":   strings.Replace(treeJSON, `"name"`, `"nmae"`, 1),
+		"malformed":   strings.Replace(treeJSON, `"name"`, `"naem"`, 1),
 	}
 	for name, body := range bodies {
 		t.Run(name, func(t *testing.T) {

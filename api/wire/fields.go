@@ -34,7 +34,7 @@ func setDefaults(target reflect.Value) {
 	if target.Kind() != reflect.Struct || isTLSContainer(target.Type()) {
 		return
 	}
-	if decoder, ok := target.Addr().Interface().(json.Unmarshaler); ok {
+	if decoder, ok := reflect.TypeAssert[json.Unmarshaler](target.Addr()); ok {
 		_ = decoder.UnmarshalJSON([]byte("{}")) // cannot fail on an empty object
 	}
 }

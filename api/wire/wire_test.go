@@ -72,7 +72,7 @@ func TestDecodeProblems(t *testing.T) {
 		"null element":  {`{"pools":[null]}`, "pools[0]: must not be null"},
 		"map value":     {`{"listeners":[{"insert_headers":{"X-Forwarded-For":true}}]}`, "listeners[0].insert_headers.X-Forwarded-For: must be a string, not a boolean"},
 		"deep":          {`{"flavor":` + deep + `}`, "flavor" + strings.Repeat(".a", wire.MaxDepth-1) + ": nested deeper than 16 levels"},
-		"several":       {`{"nmae":"a","name":1,"vip_port_id":[]}`, "nmae: unknown field, did you mean name?; name: must be a string, not a number; vip_port_id: must be a string, not an array"},
+		"several":       {`{"naem":"a","name":1,"vip_port_id":[]}`, "naem: unknown field, did you mean name?; name: must be a string, not a number; vip_port_id: must be a string, not an array"},
 		"policy rule":   {`{"listeners":[{"l7policies":[{"rules":[{"vlaue":"x"}]}]}]}`, "listeners[0].l7policies[0].rules[0].vlaue: unknown field, did you mean value?"},
 		"too large":     {strings.Repeat(" ", wire.MaxBytes) + "{}", "the body is larger than the limit of 8 MiB"},
 	}
