@@ -16,6 +16,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
 	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
@@ -186,7 +187,7 @@ func (w *world) intend(t *testing.T, op model.Op, ref model.Ref) {
 func (w *world) next(t *testing.T) model.StatusUpdate {
 	t.Helper()
 	var update model.StatusUpdate
-	eventually(t, "a status for Octavia", func() bool {
+	testkit.Until(t, "a status for Octavia", func() bool {
 		messages, err := w.store.Outbox(t.Context(), time.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -203,16 +204,7 @@ func (w *world) next(t *testing.T) model.StatusUpdate {
 	return update
 }
 
-func eventually(t *testing.T, what string, check func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !check(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %s", what)
-		}
-	}
-}
-
-var ( //nolint:gochecknoglobals // constants
+var (
 	lbID       = uuid.MustParse("11111111-1111-4111-8111-111111111111").String()
 	listenerID = uuid.MustParse("22222222-2222-4222-8222-222222222222").String()
 	poolID     = uuid.MustParse("33333333-3333-4333-8333-333333333333").String()
@@ -285,7 +277,7 @@ func TestDeletionTakesTheAmphoraeAlong(t *testing.T) {
 func TestRolledBackCreationLeavesNothing(t *testing.T) {
 	w := start(t, nil) // Octavia answers that it does not exist
 	w.intend(t, model.OpCreate, lbRef)
-	eventually(t, "end of the load balancer in the store", func() bool {
+	testkit.Until(t, "end of the load balancer in the store", func() bool {
 		_, err := w.store.LoadBalancer(t.Context(), lbID)
 		return errors.Is(err, store.ErrNotFound)
 	})
@@ -305,7 +297,7 @@ func TestRolledBackDeletionDeletesNothing(t *testing.T) {
 	w.intend(t, model.OpCreate, lbRef)
 	w.next(t)
 	w.intend(t, model.OpDelete, lbRef)
-	eventually(t, "end of the intent", func() bool {
+	testkit.Until(t, "end of the intent", func() bool {
 		intents, err := w.store.Intents(t.Context(), lbID)
 		return err == nil && len(intents) == 0
 	})
