@@ -72,7 +72,7 @@ func TestCascadeDeleteLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, entry := range entries {
-			if content, err := os.ReadFile(entry); err == nil && strings.Contains(string(content), amphora) { //nolint:gosec // of /proc
+			if content, err := os.ReadFile(entry); err == nil && strings.Contains(string(content), amphora) {
 				t.Errorf("process left: %s", strings.ReplaceAll(string(content), "\x00", " "))
 			}
 		}

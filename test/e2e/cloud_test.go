@@ -26,7 +26,7 @@ type cloud struct {
 	subnet  string
 }
 
-var shared *cloud //nolint:gochecknoglobals // one cloud for the package's tests: it takes a minute to start
+var shared *cloud // one cloud for the package's tests: it takes a minute to start
 
 func TestMain(m *testing.M) {
 	instance, err := connect(context.Background())
@@ -74,7 +74,7 @@ func connect(ctx context.Context) (*cloud, error) {
 }
 
 func readEnv(path string) (map[string]string, error) {
-	file, err := os.Open(path) //nolint:gosec // the test's caller names it
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (c *cloud) try(t *testing.T, name string, args ...string) (stdout, stderr s
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
 	defer cancel()
 	var out, errOut bytes.Buffer
-	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // the test's own arguments
+	command := exec.CommandContext(ctx, name, args...)
 	command.Env = os.Environ()
 	for key, value := range c.env {
 		command.Env = append(command.Env, key+"="+value)

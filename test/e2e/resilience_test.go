@@ -3,11 +3,13 @@ package e2e
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,7 +49,7 @@ func TestControllerKilled(t *testing.T) {
 	c := shared
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // no secret
+	random := rand.New(rand.NewPCG(seed, 0))
 	s := c.webService(t, "e2e-killed")
 	for round := range 20 {
 		change, what := c.randomChange(t, random, s)
@@ -237,7 +239,7 @@ func TestAgentKilled(t *testing.T) {
 	c.changeAndAsk(t, s)
 	eventually(t, settleTime, func() error {
 		if len(c.processes(t, s.lb.ID, "amphora-agent")) == 0 {
-			return fmt.Errorf("no agent runs")
+			return errors.New("no agent runs")
 		}
 		return nil
 	})
@@ -266,12 +268,12 @@ func TestStoreLocked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer database.Close() //nolint:errcheck // read only
+	defer database.Close()
 	connection, err := database.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connection.Close() //nolint:errcheck // the test's end
+	defer connection.Close()
 	if _, err := connection.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +345,7 @@ func (c *cloud) configure(t *testing.T, more string) {
 		c.restartController(t)
 	}
 	t.Cleanup(func() { write(before) })
-	write(append(before[:len(before):len(before)], more...))
+	write(append(slices.Clip(before), more...))
 }
 
 // log reads the end of a service's log.
@@ -366,7 +368,7 @@ func (c *cloud) processes(t *testing.T, loadBalancer, program string) []int {
 			t.Fatal(err)
 		}
 		for _, entry := range entries {
-			content, err := os.ReadFile(entry) //nolint:gosec // of /proc
+			content, err := os.ReadFile(entry)
 			if err != nil {
 				continue // it has ended
 			}
@@ -390,12 +392,12 @@ func (c *cloud) amphorae(t *testing.T, loadBalancer string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer database.Close() //nolint:errcheck // read only
+	defer database.Close()
 	rows, err := database.QueryContext(t.Context(), "SELECT id FROM amphorae WHERE loadbalancer_id = ?", loadBalancer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close() //nolint:errcheck // read only
+	defer rows.Close()
 	var all []string
 	for rows.Next() {
 		var id string

@@ -43,7 +43,7 @@ func dialIn(ctx context.Context, namespace, network, address string) (net.Conn, 
 			done <- result{nil, fmt.Errorf("namespace %s: %w", namespace, err)}
 			return
 		}
-		defer handle.Close() //nolint:errcheck // read only
+		defer handle.Close()
 		if err := netns.Set(handle); err != nil {
 			done <- result{nil, fmt.Errorf("enter namespace %s: %w", namespace, err)}
 			return
