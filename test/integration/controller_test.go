@@ -47,19 +47,7 @@ func startController(t *testing.T, ca *testkit.Authority, warming publish.Warmin
 	must(t, err)
 	c.address = tcp.Addr().String()
 
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- c.server.Serve(ctx, []net.Listener{tcp, unix}) }()
-	stopped := false
-	c.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		must(t, <-served)
-	}
-	t.Cleanup(c.stop)
+	c.stop = testkit.Run(t, func(ctx context.Context) error { return c.server.Serve(ctx, []net.Listener{tcp, unix}) })
 	return c
 }
 

@@ -2,8 +2,10 @@
 package testkit
 
 import (
+	"context"
 	"errors"
 	"os"
+	"sync"
 	"testing"
 	"time"
 )
@@ -39,6 +41,22 @@ func Until(tb testing.TB, what string, ok func() bool) {
 		}
 		return never
 	})
+}
+
+// Run runs a server until stop, which may be called more than once, or the end of the test. An error of it fails the test.
+func Run(tb testing.TB, serve func(context.Context) error) (stop func()) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			tb.Errorf("serve: %v", err)
+		}
+	})
+	tb.Cleanup(stop)
+	return stop
 }
 
 // SocketDir is a folder for unix sockets that goes with the test. Its path is short: a socket's has 107 bytes at most, and

@@ -38,10 +38,7 @@ func start(t *testing.T, change func(*Options)) *fixture {
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, []net.Listener{listener}) }()
-	t.Cleanup(func() { cancel(); must(t, <-served) })
+	testkit.Run(t, func(ctx context.Context) error { return s.Serve(ctx, []net.Listener{listener}) })
 	return &fixture{Server: s, ca: ca, address: listener.Addr().String()}
 }
 

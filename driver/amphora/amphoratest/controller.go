@@ -71,21 +71,7 @@ func (c *Controller) Start() {
 	_ = os.Remove(c.socket())
 	listener, err := net.Listen("unix", c.socket())
 	check(c.tb, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- xds.Serve(ctx, []net.Listener{listener}) }()
-	stopped := false
-	c.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			c.tb.Errorf("serve: %v", err)
-		}
-	}
-	c.tb.Cleanup(c.stop)
+	c.stop = testkit.Run(c.tb, func(ctx context.Context) error { return xds.Serve(ctx, []net.Listener{listener}) })
 }
 
 // Stop ends serving, as a controller that dies does.
