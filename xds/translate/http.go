@@ -60,14 +60,7 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 	if err != nil {
 		return nil, err
 	}
-	filters, err := connectionLimit(listener)
-	if err != nil {
-		return nil, err
-	}
-	return append(filters, &listenerv3.Filter{
-		Name:       "envoy.filters.network.http_connection_manager",
-		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: manager},
-	}), nil
+	return networkFilters(listener, "envoy.filters.network.http_connection_manager", manager)
 }
 
 // hostOf is an address as it stands in a Host header.

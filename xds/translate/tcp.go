@@ -4,6 +4,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	connectionlimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/connection_limit/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -21,13 +22,17 @@ func tcpFilters(listener *model.Listener, cluster string) ([]*listenerv3.Filter,
 	if err != nil {
 		return nil, err
 	}
+	return networkFilters(listener, "envoy.filters.network.tcp_proxy", proxy)
+}
+
+// networkFilters are those of any listener: its connection limit, if it has one, and then what serves.
+func networkFilters(listener *model.Listener, name string, serving *anypb.Any) ([]*listenerv3.Filter, error) {
 	filters, err := connectionLimit(listener)
 	if err != nil {
 		return nil, err
 	}
 	return append(filters, &listenerv3.Filter{
-		Name:       "envoy.filters.network.tcp_proxy",
-		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: proxy},
+		Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: serving},
 	}), nil
 }
 
