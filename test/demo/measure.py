@@ -94,7 +94,10 @@ class Times:
         parts = {
             "first": (self.answered, self.octavia),
             # Octavia is done when the tree is read: what of that lies behind the return is its part.
-            "wait": (after_return, min(max(self.before + self.accept + self.barrier + self.get - self.returned, 0), after_return)),
+            "wait": (
+                after_return,
+                min(max(self.before + self.accept + self.barrier + self.get - self.returned, 0), after_return),
+            ),
             "active": (active, self.octavia + self.update),
         }
         return {name: (whole, octavia, whole - octavia) for name, (whole, octavia) in parts.items()}

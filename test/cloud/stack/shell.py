@@ -37,7 +37,7 @@ def tail(path, lines=20):
 
 
 def wait_until(true, seconds, problem, pause=0.1):
-    """Polls, every pause seconds, until true() is; after that many seconds raises a Problem with the text that problem() returns."""
+    """Polls, every pause seconds, until true() is; after that many seconds raises a Problem that problem() words."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
