@@ -194,9 +194,9 @@ func TestWithoutTree(t *testing.T) {
 		"protocol": "HTTP", "protocol_port": 80, "default_pool_id": "`+poolID+`"}`))
 	h.accepted(h.call("PUT", "/v1/listeners/"+listenerID, `{"loadbalancer_id": "`+lbID+`", "name": "new"}`))
 	h.accepted(h.call("PUT", "/v1/loadbalancers/"+lbID, `{"name": "new"}`))
-	h.refused(h.call("PUT", "/v1/listeners/"+listenerID, `{"loadbalancer_id": "`+lbID+`", "connection_limit": 5}`),
-		http.StatusNotImplemented, "unsupported_option", "connection_limit",
-		"Connection limits are not supported yet; leave connection_limit at -1, which is no limit.")
+	h.refused(h.call("PUT", "/v1/listeners/"+listenerID, `{"loadbalancer_id": "`+lbID+`", "insert_headers": {"X-SSL-Client-CN": "true"}}`),
+		http.StatusNotImplemented, "unsupported_option", "insert_headers",
+		"The header X-SSL-Client-CN cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.")
 }
 
 // TestFind looks where the load balancer of a call is found.

@@ -31,10 +31,10 @@ func TestRefused(t *testing.T) {
 			"Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		},
 		"several": {
-			"PUT", "/v1/listeners/" + listenerID, `{"connection_limit": 5, "allowed_cidrs": ["10.0.0.0/8"], "timeout_client_data": -1}`,
-			501, "unsupported_option", "connection_limit",
-			"Connection limits are not supported yet; leave connection_limit at -1, which is no limit. " +
-				"Allowed CIDRs are not supported yet; create the listener without them and restrict access at the members.",
+			"PUT", "/v1/listeners/" + listenerID, `{"insert_headers": {"X-Forwarded-For": "true", "X-SSL-Issuer": "true", "X-SSL-Client-CN": "true"}, "timeout_client_data": -1}`,
+			501, "unsupported_option", "insert_headers",
+			"The header X-SSL-Client-CN cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto. " +
+				"The header X-SSL-Issuer cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.",
 		},
 		"many": {
 			"POST", "/v1/pools", strings.Replace(newPool, `"TCP"`, `"PROXY", "tls_enabled": true, "tls_ciphers": "HIGH",
@@ -46,10 +46,9 @@ func TestRefused(t *testing.T) {
 				"members. (And 2 more.)",
 		},
 		"in a tree": {
-			"POST", "/v1/loadbalancers", strings.Replace(treeJSON, `"protocol_port": 8080`, `"protocol_port": 8080, "backup": true`, 1),
-			501, "unsupported_option", "pools[0].members[0].backup",
-			"pools[0].members[0].backup: Backup members are not supported yet; create the member without backup and with a weight " +
-				"of 0, and raise the weight when it is needed.",
+			"POST", "/v1/loadbalancers", strings.Replace(treeJSON, `"protocol_port": 8080`, `"protocol_port": 8080, "vnic_type": "direct"`, 1),
+			501, "unsupported_option", "pools[0].members[0].vnic_type",
+			"pools[0].members[0].vnic_type: SR-IOV ports of members are not supported; create the member without request_sriov.",
 		},
 		"monitor create": {
 			"POST", "/v1/healthmonitors", `{"healthmonitor_id": "` + newID + `", "pool_id": "` + poolID + `", "type": "HTTP", "delay": 5}`,

@@ -2,8 +2,8 @@ package capabilities
 
 import (
 	"fmt"
+	"math"
 	"slices"
-	"strings"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
@@ -32,20 +32,8 @@ func listenerRefusals() []refusal[model.Listener] {
 		"passes TLS through to the members."
 	return []refusal[model.Listener]{
 		{
-			"connection_limit", func(l *model.Listener) bool { return l.ConnectionLimit > model.UnlimitedConnections },
-			"Connection limits are not supported yet; leave connection_limit at -1, which is no limit.",
-		},
-		{
 			"allowed_cidrs", func(l *model.Listener) bool { return len(l.AllowedCIDRs) > 0 },
 			"Allowed CIDRs are not supported yet; create the listener without them and restrict access at the members.",
-		},
-		{
-			"insert_headers", asksForHeaders,
-			"Inserted headers are not supported yet; create the listener without insert_headers.",
-		},
-		{
-			"timeout_tcp_inspect", func(l *model.Listener) bool { return l.TimeoutTCPInspect != 0 },
-			"TCP inspection is not supported yet; leave timeout_tcp_inspect at 0.",
 		},
 		{
 			"default_tls_container_ref",
@@ -94,16 +82,6 @@ func listenerRefusals() []refusal[model.Listener] {
 	}
 }
 
-// asksForHeaders reports whether a header is to be inserted: "false" is how a user says that none is.
-func asksForHeaders(l *model.Listener) bool {
-	for _, value := range l.InsertHeaders {
-		if !strings.EqualFold(value, "false") {
-			return true
-		}
-	}
-	return false
-}
-
 func (c *checker) listener(i int, l *model.Listener) {
 	o := object{}.child(model.KindListener, l.ID, fmt.Sprintf("listeners[%d]", i))
 	c.identity(o, "listener_id", "loadbalancer_id", l.LoadBalancerID, c.lb.ID)
@@ -117,12 +95,12 @@ func (c *checker) listener(i int, l *model.Listener) {
 			break
 		}
 	}
-	if l.ConnectionLimit < model.UnlimitedConnections {
-		c.invalid(o, "connection_limit", "connection_limit must be -1, which is no limit, or more, not %d.", l.ConnectionLimit)
-	}
+	c.between(o, "connection_limit", l.ConnectionLimit, model.UnlimitedConnections, math.MaxInt32, ", where -1 is no limit")
 	c.between(o, "timeout_client_data", l.TimeoutClientData, 0, maxTimeout, " ms")
 	c.between(o, "timeout_member_connect", l.TimeoutMemberConnect, 0, maxTimeout, " ms")
 	c.between(o, "timeout_member_data", l.TimeoutMemberData, 0, maxTimeout, " ms")
+	c.between(o, "timeout_tcp_inspect", l.TimeoutTCPInspect, 0, maxTimeout, " ms")
+	c.insertHeaders(o, l)
 	refuse(c, o, l, listenerRefusals())
 	c.defaultPool(o, l)
 	for j := range l.L7Policies {
