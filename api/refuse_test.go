@@ -60,20 +60,23 @@ func TestRefused(t *testing.T) {
 			"Health monitors are not supported yet; use the pool without one and take members that are down out with admin_state_up false.",
 		},
 		"policy create": {
-			"POST", "/v1/l7policies", `{"l7policy_id": "` + newID + `", "listener_id": "` + listenerID + `", "action": "REJECT", "position": 1}`,
-			501, "unsupported_option", "", "L7 policies are not supported yet; use one listener per pool instead.",
+			"POST", "/v1/l7policies", strings.Replace(newPolicy, `"REJECT"`, `"REDIRECT_TO_POOL", "redirect_pool_id": "`+otherID+`"`, 1),
+			400, "invalid", "redirect_pool_id", "The load balancer has no pool " + otherID + ".",
 		},
 		"policy update": {
-			"PUT", "/v1/l7policies/" + policyID, `{"listener_id": "` + listenerID + `", "name": "x"}`,
-			501, "unsupported_option", "", "L7 policies are not supported yet; use one listener per pool instead.",
+			"PUT", "/v1/l7policies/" + policyID, `{"listener_id": "` + listenerID + `", "action": "REDIRECT_TO_URL", "redirect_url": "/x"}`,
+			400, "invalid", "redirect_url", `redirect_url must begin with http:// or https:// and a host, not "/x".`,
 		},
 		"rule create": {
-			"POST", "/v1/l7policies/" + policyID + "/rules", `{"l7rule_id": "` + newID + `", "type": "PATH"}`,
-			501, "unsupported_option", "", "L7 rules are not supported yet; use one listener per pool instead.",
+			"POST", "/v1/l7policies/" + policyID + "/rules", strings.Replace(newRule, "/shop", "^/(?!shop)", 1),
+			501, "unsupported_option", "value", `The regular expression "^/(?!shop)" cannot be used: a negative lookahead ("(?!") ` +
+				"needs backtracking or PCRE, which RE2, Envoy's engine, does not have; use a second rule, inverted where it must " +
+				"not match: all rules of a policy must hold.",
 		},
 		"rule update": {
-			"PUT", "/v1/l7policies/" + policyID + "/rules/" + ruleID, `{"value": "/"}`,
-			501, "unsupported_option", "", "L7 rules are not supported yet; use one listener per pool instead.",
+			"PUT", "/v1/l7policies/" + policyID + "/rules/" + ruleID, `{"value": "True"}`,
+			501, "unsupported_option", "type", "Rules of type SSL_CONN_HAS_CERT are not supported yet, as TLS is not terminated here; " +
+				"use an HTTPS listener and check certificates at the members.",
 		},
 		"failover flavor": {
 			"POST", "/v1/loadbalancers/" + lbID + "/failover", `{"flavor": {"loadbalancer_topology": "ACTIVE_STANDBY"}}`,

@@ -102,28 +102,28 @@ func (c *checker) listener(i int, l *model.Listener) {
 	c.between(o, "timeout_tcp_inspect", l.TimeoutTCPInspect, 0, maxTimeout, " ms")
 	c.insertHeaders(o, l)
 	refuse(c, o, l, listenerRefusals())
-	c.defaultPool(o, l)
+	if l.DefaultPoolID != "" {
+		c.usesPool(o, "default_pool_id", l, l.DefaultPoolID)
+	}
 	for j := range l.L7Policies {
 		c.l7Policy(o, j, l, &l.L7Policies[j])
 	}
 }
 
-func (c *checker) defaultPool(o object, l *model.Listener) {
-	if l.DefaultPoolID == "" {
+// usesPool checks the pool that a listener, or a policy of it, uses.
+func (c *checker) usesPool(o object, field string, l *model.Listener, id string) {
+	if !ValidID(id) {
+		c.invalid(o, field, "%s must be a UUID, not %q.", field, clip(id))
 		return
 	}
-	if !ValidID(l.DefaultPoolID) {
-		c.invalid(o, "default_pool_id", "default_pool_id must be a UUID, not %q.", clip(l.DefaultPoolID))
-		return
-	}
-	pool := c.lb.Pool(l.DefaultPoolID)
+	pool := c.lb.Pool(id)
 	switch {
 	case pool == nil && !c.partial:
-		c.invalid(o, "default_pool_id", "The load balancer has no pool %s.", l.DefaultPoolID)
+		c.invalid(o, field, "The load balancer has no pool %s.", id)
 	case pool != nil && !CanServe(l.Protocol, pool.Protocol):
 		served, _ := poolProtocols()
 		usable := slices.DeleteFunc(served, func(protocol string) bool { return !CanServe(l.Protocol, protocol) })
-		c.invalid(o, "default_pool_id", "A listener of protocol %s cannot have a pool of protocol %s; it can have %s.",
+		c.invalid(o, field, "A listener of protocol %s cannot have a pool of protocol %s; it can have %s.",
 			l.Protocol, pool.Protocol, enumerate(usable))
 	}
 }

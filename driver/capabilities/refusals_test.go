@@ -131,9 +131,10 @@ func unsupported() map[string]refusal {
 			onListener(func(l *model.Listener) { l.HSTSMaxAge = &age }),
 			"listeners[0].hsts_max_age: HSTS is not supported yet; have the members send Strict-Transport-Security themselves.",
 		},
-		"policy": {
-			onListener(func(l *model.Listener) { l.L7Policies = []model.L7Policy{{ID: otherID}} }),
-			"listeners[0].l7policies[0]: L7 policies are not supported yet; use one listener per pool instead.",
+		"rule about TLS": {
+			onRule(func(r *model.L7Rule) { r.Type = "SSL_DN_FIELD" }),
+			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_DN_FIELD are not supported yet, as TLS is not terminated here; " +
+				"use an HTTPS listener and check certificates at the members.",
 		},
 		"pool SCTP": {
 			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },
@@ -227,13 +228,6 @@ func TestUnsupported(t *testing.T) {
 			assert.Equal(t, capabilities.Unsupported, problems[0].Kind)
 		})
 	}
-}
-
-func TestRule(t *testing.T) {
-	lb := tree(t)
-	lb.Listeners[0].L7Policies = []model.L7Policy{{ID: otherID, Rules: []model.L7Rule{{ID: otherID}}}}
-	assert.Contains(t, lines(capabilities.Check(lb)),
-		"listeners[0].l7policies[0].rules[0]: L7 rules are not supported yet; use one listener per pool instead.")
 }
 
 func TestInvalid(t *testing.T) {

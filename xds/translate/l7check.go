@@ -3,6 +3,7 @@ package translate
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,7 +35,7 @@ func (t *translation) checkL7Policies(listener *model.Listener) {
 			refuse("l7policy_id", "the listener has another policy with this id")
 		}
 		ids[policy.ID] = true
-		if listener.Protocol != model.ProtocolHTTP {
+		if listener.Protocol != model.ProtocolHTTP && listener.Protocol != model.ProtocolTerminatedHTTPS {
 			refuse("listener_id", fmt.Sprintf("a listener of protocol %.32s cannot have L7 policies", listener.Protocol))
 			continue
 		}
@@ -51,6 +52,10 @@ func (t *translation) checkL7Action(listener *model.Listener, policy *model.L7Po
 	case model.L7ActionRedirectPrefix:
 		checkL7Redirect(policy, "redirect_prefix", policy.RedirectPrefix, refuse)
 	case model.L7ActionRedirectToPool:
+		if policy.RedirectPoolID == "" {
+			// Its pool is being deleted: it does nothing, see l7Pool.
+			return
+		}
 		t.checkPool(listener, "redirect_pool_id", policy.RedirectPoolID, refuse)
 	default:
 		refuse("action", unsupported("an L7 policy that does", policy.Action))
@@ -106,8 +111,10 @@ func checkL7Rule(rule *model.L7Rule, refuse func(field, reason string)) {
 	switch rule.Type {
 	case model.L7TypeHostName, model.L7TypePath:
 	case model.L7TypeHeader, model.L7TypeCookie:
-		if err := checkL7Key(rule); err != nil {
+		if err := checkL7Key(rule.Key); err != nil {
 			refuse("key", err.Error())
+		} else if rule.Type == model.L7TypeHeader && hiddenHeader(rule.Key) {
+			refuse("key", unsupported("a rule on the header", rule.Key)+": Envoy replaces or removes it before rules are looked at")
 		}
 	case model.L7TypeFileType:
 		if rule.CompareType != model.L7CompareEqualTo && rule.CompareType != model.L7CompareRegex {
@@ -142,9 +149,9 @@ func checkL7Rule(rule *model.L7Rule, refuse func(field, reason string)) {
 
 func isControl(char rune) bool { return char < ' ' && char != '\t' || char == 0x7f }
 
-func checkL7Key(rule *model.L7Rule) error {
+func checkL7Key(key string) error {
 	const others = "!#$%&'*+-.^_`|~"
-	switch key := rule.Key; {
+	switch {
 	case key == "":
 		return errors.New("a rule of this type needs one")
 	case len(key) > maxL7Text:
@@ -156,4 +163,13 @@ func checkL7Key(rule *model.L7Rule) error {
 		return errors.New("it is not the name of a header or cookie")
 	}
 	return nil
+}
+
+// hiddenHeader reports whether rules do not see what a client sent in a header: those of the connection, which are no
+// part of a request, and those that Envoy sets itself. (Seen with Envoy 1.40.)
+func hiddenHeader(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasPrefix(name, "x-envoy-") || slices.Contains([]string{
+		"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "x-forwarded-proto",
+	}, name)
 }

@@ -86,9 +86,13 @@ func (t *translation) l7Action(listener *model.Listener, policy *model.L7Policy)
 	return nil, fmt.Errorf("no action %.32q", policy.Action)
 }
 
-// l7Pool forwards to the pool of a policy. One that cannot be served has its own error, and answers 503: what a policy
+// l7Pool forwards to the pool of a policy. One that is down, or that is being deleted and has gone from the policy, makes
+// the policy do nothing, as in Octavia's template. One that cannot be served has its own error, and answers 503: what a policy
 // takes must not end up in the default pool.
 func (t *translation) l7Pool(listener *model.Listener, policy *model.L7Policy) (func(*routev3.Route), error) {
+	if policy.RedirectPoolID == "" {
+		return nil, nil
+	}
 	pool := t.pools[policy.RedirectPoolID]
 	if pool == nil {
 		return func(route *routev3.Route) { route.Action = answer(http.StatusServiceUnavailable) }, nil
