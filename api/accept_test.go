@@ -18,6 +18,8 @@ func ref(kind model.Kind, id string) model.Ref { return model.Ref{Kind: kind, ID
 const (
 	newListener = `{"listener_id": "` + newID + `", "loadbalancer_id": "` + lbID + `", "protocol": "TCP", "protocol_port": 443}`
 	newPool     = `{"pool_id": "` + newID + `", "loadbalancer_id": "` + lbID + `", "protocol": "TCP", "lb_algorithm": "LEAST_CONNECTIONS"}`
+	newPolicy   = `{"l7policy_id": "` + newID + `", "listener_id": "` + listenerID + `", "action": "REJECT", "position": 1}`
+	newRule     = `{"l7rule_id": "` + newID + `", "type": "PATH", "compare_type": "REGEX", "value": "/shop"}`
 	newMember   = `{"member_id": "` + newID + `", "pool_id": "` + poolID + `", "address": "2001:db8::1", "protocol_port": 80}`
 )
 
@@ -124,6 +126,26 @@ func TestAccepted(t *testing.T) {
 			model.Intent{Op: model.OpDelete, Object: ref(model.KindHealthMonitor, monitorID), ParentID: poolID},
 			"healthmonitor.delete",
 		},
+		"policy create": {
+			"POST", "/v1/l7policies", newPolicy,
+			model.Intent{Op: model.OpCreate, Object: ref(model.KindL7Policy, newID), ParentID: listenerID},
+			"l7policy.create",
+		},
+		"policy update": {
+			"PUT", "/v1/l7policies/" + policyID, `{"listener_id": "` + listenerID + `", "admin_state_up": false, "position": 7}`,
+			model.Intent{Op: model.OpUpdate, Object: ref(model.KindL7Policy, policyID), ParentID: listenerID},
+			"l7policy.update",
+		},
+		"rule create": {
+			"POST", "/v1/l7policies/" + policyID + "/rules", newRule,
+			model.Intent{Op: model.OpCreate, Object: ref(model.KindL7Rule, newID), ParentID: policyID},
+			"l7rule.create",
+		},
+		"rule update": {
+			"PUT", "/v1/l7policies/" + policyID + "/rules/" + ruleID, `{"type": "PATH", "compare_type": "STARTS_WITH", "value": "/"}`,
+			model.Intent{Op: model.OpUpdate, Object: ref(model.KindL7Rule, ruleID), ParentID: policyID},
+			"l7rule.update",
+		},
 		"policy delete": {
 			"DELETE", "/v1/l7policies/" + policyID + "?listener_id=" + listenerID, "",
 			model.Intent{Op: model.OpDelete, Object: ref(model.KindL7Policy, policyID), ParentID: listenerID},
@@ -162,10 +184,43 @@ func TestAccepted(t *testing.T) {
 // withUnsupported puts things into the stored tree that the driver refuses to make: they must not be in anybody's way.
 func withUnsupported(lb *model.LoadBalancer) {
 	lb.Listeners[0].L7Policies = []model.L7Policy{{
-		ID: policyID, ListenerID: listenerID, Rules: []model.L7Rule{{ID: ruleID, L7PolicyID: policyID}},
+		ID: policyID, ListenerID: listenerID, AdminStateUp: true, Action: model.L7ActionReject,
+		Rules: []model.L7Rule{{
+			ID: ruleID, L7PolicyID: policyID, Type: model.L7TypeSSLConnHasCert, CompareType: model.L7CompareEqualTo, Value: "True",
+		}},
 	}}
 	lb.Pools[0].HealthMonitor = &model.HealthMonitor{ID: monitorID, PoolID: poolID}
 	lb.Listeners = append(lb.Listeners, model.Listener{ID: otherID, LoadBalancerID: lbID, Protocol: "SCTP", ProtocolPort: 1})
+}
+
+// TestUnknownPolicy changes policies and rules that the store does not have, as after a restart with an empty database:
+// what the calls say is judged, what is not known of the policy is not.
+func TestUnknownPolicy(t *testing.T) {
+	const policy, rule = "/v1/l7policies/" + policyID, "/v1/l7policies/" + policyID + "/rules/" + ruleID
+	known := map[model.Ref]string{ref(model.KindL7Policy, policyID): lbID, ref(model.KindL7Rule, ruleID): lbID}
+	for name, test := range map[string]struct{ target, body, field string }{
+		"name":             {policy, `{"listener_id": "` + listenerID + `", "name": "x"}`, ""},
+		"without listener": {policy, `{"name": "x", "position": 3}`, ""},
+		"unknown listener": {policy, `{"listener_id": "` + otherID + `", "redirect_url": "https://u.example"}`, ""},
+		"action":           {policy, `{"listener_id": "` + listenerID + `", "action": "REJECT"}`, ""},
+		"bad action":       {policy, `{"listener_id": "` + listenerID + `", "action": "EXPLODE"}`, "action"},
+		"bad code":         {policy, `{"action": "REDIRECT_TO_URL", "redirect_http_code": 200}`, "redirect_http_code"},
+		"rule":             {rule, `{"value": "x"}`, ""},
+		"bad rule":         {rule, `{"type": "COLOUR"}`, "type"},
+		"bad regex":        {rule, `{"compare_type": "REGEX", "value": "("}`, "value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, withOctavia(&octavia{known: known}))
+			h.save()
+			got := h.call("PUT", test.target, test.body)
+			if test.field == "" {
+				h.accepted(got)
+				return
+			}
+			assert.Contains(t, got.Body, `"field":"`+test.field+`"`)
+			assert.Contains(t, []int{400, 501}, got.Status)
+		})
+	}
 }
 
 // TestAcceptedDoesNotTouchTheTree checks that a call changes nothing but the intents: the tree is Octavia's to say.
@@ -194,9 +249,9 @@ func TestWithoutTree(t *testing.T) {
 		"protocol": "HTTP", "protocol_port": 80, "default_pool_id": "`+poolID+`"}`))
 	h.accepted(h.call("PUT", "/v1/listeners/"+listenerID, `{"loadbalancer_id": "`+lbID+`", "name": "new"}`))
 	h.accepted(h.call("PUT", "/v1/loadbalancers/"+lbID, `{"name": "new"}`))
-	h.refused(h.call("PUT", "/v1/listeners/"+listenerID, `{"loadbalancer_id": "`+lbID+`", "connection_limit": 5}`),
-		http.StatusNotImplemented, "unsupported_option", "connection_limit",
-		"Connection limits are not supported yet; leave connection_limit at -1, which is no limit.")
+	h.refused(h.call("PUT", "/v1/listeners/"+listenerID, `{"loadbalancer_id": "`+lbID+`", "insert_headers": {"X-SSL-Client-CN": "true"}}`),
+		http.StatusNotImplemented, "unsupported_option", "insert_headers",
+		"The header X-SSL-Client-CN cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.")
 }
 
 // TestFind looks where the load balancer of a call is found.

@@ -50,7 +50,7 @@ func updateL7Policy(c *gin.Context, call *call) error {
 	call.parent = model.Ref{Kind: model.KindListener, ID: change.ListenerID}
 	call.apply = func(t *tree) (touched, error) {
 		known := t.hasL7Policy(id)
-		policy, path := t.l7Policy(id)
+		policy, path := t.l7Policy(id, change.ListenerID)
 		return merge(t, policy, known, data, path, call.object)
 	}
 	return nil

@@ -37,7 +37,7 @@ func createL7Rule(c *gin.Context, call *call) error {
 		return err
 	}
 	call.apply = func(t *tree) (touched, error) {
-		policy, path := t.l7Policy(policyID)
+		policy, path := t.l7Policy(policyID, "")
 		i := put(&policy.Rules, rule, func(r *model.L7Rule) bool { return r.ID == rule.ID })
 		return touched{path: fmt.Sprintf("%s.rules[%d]", path, i)}, nil
 	}
@@ -62,7 +62,7 @@ func updateL7Rule(c *gin.Context, call *call) error {
 		return err
 	}
 	call.apply = func(t *tree) (touched, error) {
-		policy, path := t.l7Policy(policyID)
+		policy, path := t.l7Policy(policyID, "")
 		same := func(r *model.L7Rule) bool { return r.ID == id }
 		known := indexOf(policy.Rules, same) >= 0
 		if !known {

@@ -31,10 +31,10 @@ func TestRefused(t *testing.T) {
 			"Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		},
 		"several": {
-			"PUT", "/v1/listeners/" + listenerID, `{"connection_limit": 5, "allowed_cidrs": ["10.0.0.0/8"], "timeout_client_data": -1}`,
-			501, "unsupported_option", "connection_limit",
-			"Connection limits are not supported yet; leave connection_limit at -1, which is no limit. " +
-				"Allowed CIDRs are not supported yet; create the listener without them and restrict access at the members.",
+			"PUT", "/v1/listeners/" + listenerID, `{"insert_headers": {"X-Forwarded-For": "true", "X-SSL-Issuer": "true", "X-SSL-Client-CN": "true"}, "timeout_client_data": -1}`,
+			501, "unsupported_option", "insert_headers",
+			"The header X-SSL-Client-CN cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto. " +
+				"The header X-SSL-Issuer cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.",
 		},
 		"many": {
 			"POST", "/v1/pools", strings.Replace(newPool, `"TCP"`, `"PROXY", "tls_enabled": true, "tls_ciphers": "HIGH",
@@ -46,10 +46,9 @@ func TestRefused(t *testing.T) {
 				"members. (And 2 more.)",
 		},
 		"in a tree": {
-			"POST", "/v1/loadbalancers", strings.Replace(treeJSON, `"protocol_port": 8080`, `"protocol_port": 8080, "backup": true`, 1),
-			501, "unsupported_option", "pools[0].members[0].backup",
-			"pools[0].members[0].backup: Backup members are not supported yet; create the member without backup and with a weight " +
-				"of 0, and raise the weight when it is needed.",
+			"POST", "/v1/loadbalancers", strings.Replace(treeJSON, `"protocol_port": 8080`, `"protocol_port": 8080, "vnic_type": "direct"`, 1),
+			501, "unsupported_option", "pools[0].members[0].vnic_type",
+			"pools[0].members[0].vnic_type: SR-IOV ports of members are not supported; create the member without request_sriov.",
 		},
 		"monitor create": {
 			"POST", "/v1/healthmonitors", `{"healthmonitor_id": "` + newID + `", "pool_id": "` + poolID + `", "type": "HTTP", "delay": 5}`,
@@ -61,20 +60,23 @@ func TestRefused(t *testing.T) {
 			"Health monitors are not supported yet; use the pool without one and take members that are down out with admin_state_up false.",
 		},
 		"policy create": {
-			"POST", "/v1/l7policies", `{"l7policy_id": "` + newID + `", "listener_id": "` + listenerID + `", "action": "REJECT", "position": 1}`,
-			501, "unsupported_option", "", "L7 policies are not supported yet; use one listener per pool instead.",
+			"POST", "/v1/l7policies", strings.Replace(newPolicy, `"REJECT"`, `"REDIRECT_TO_POOL", "redirect_pool_id": "`+otherID+`"`, 1),
+			400, "invalid", "redirect_pool_id", "The load balancer has no pool " + otherID + ".",
 		},
 		"policy update": {
-			"PUT", "/v1/l7policies/" + policyID, `{"listener_id": "` + listenerID + `", "name": "x"}`,
-			501, "unsupported_option", "", "L7 policies are not supported yet; use one listener per pool instead.",
+			"PUT", "/v1/l7policies/" + policyID, `{"listener_id": "` + listenerID + `", "action": "REDIRECT_TO_URL", "redirect_url": "/x"}`,
+			400, "invalid", "redirect_url", `redirect_url must begin with http:// or https:// and a host, not "/x".`,
 		},
 		"rule create": {
-			"POST", "/v1/l7policies/" + policyID + "/rules", `{"l7rule_id": "` + newID + `", "type": "PATH"}`,
-			501, "unsupported_option", "", "L7 rules are not supported yet; use one listener per pool instead.",
+			"POST", "/v1/l7policies/" + policyID + "/rules", strings.Replace(newRule, "/shop", "^/(?!shop)", 1),
+			501, "unsupported_option", "value", `The regular expression "^/(?!shop)" cannot be used: a negative lookahead ("(?!") ` +
+				"needs backtracking or PCRE, which RE2, Envoy's engine, does not have; use a second rule, inverted where it must " +
+				"not match: all rules of a policy must hold.",
 		},
 		"rule update": {
-			"PUT", "/v1/l7policies/" + policyID + "/rules/" + ruleID, `{"value": "/"}`,
-			501, "unsupported_option", "", "L7 rules are not supported yet; use one listener per pool instead.",
+			"PUT", "/v1/l7policies/" + policyID + "/rules/" + ruleID, `{"value": "True"}`,
+			501, "unsupported_option", "type", "Rules of type SSL_CONN_HAS_CERT are not supported yet, as TLS is not terminated here; " +
+				"use an HTTPS listener and check certificates at the members.",
 		},
 		"failover flavor": {
 			"POST", "/v1/loadbalancers/" + lbID + "/failover", `{"flavor": {"loadbalancer_topology": "ACTIVE_STANDBY"}}`,

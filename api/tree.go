@@ -79,8 +79,9 @@ func (t *tree) pool(id string) (*model.Pool, string) {
 	return &t.lb.Pools[i], fmt.Sprintf("pools[%d]", i)
 }
 
-// l7Policy is listener for L7 policies, wherever they are.
-func (t *tree) l7Policy(id string) (*model.L7Policy, string) {
+// l7Policy is listener for L7 policies, wherever they are. One that the tree does not have is put into the listener that
+// the call names, or into a stand-in without id when it names none.
+func (t *tree) l7Policy(id, listenerID string) (*model.L7Policy, string) {
 	for i := range t.lb.Listeners {
 		listener := &t.lb.Listeners[i]
 		j := indexOf(listener.L7Policies, func(p *model.L7Policy) bool { return p.ID == id })
@@ -88,7 +89,8 @@ func (t *tree) l7Policy(id string) (*model.L7Policy, string) {
 			return &listener.L7Policies[j], fmt.Sprintf("listeners[%d].l7policies[%d]", i, j)
 		}
 	}
-	listener, path := t.listener("")
+	t.partial = true
+	listener, path := t.listener(listenerID)
 	listener.L7Policies = append(listener.L7Policies, model.L7Policy{ID: id})
 	j := len(listener.L7Policies) - 1
 	return &listener.L7Policies[j], fmt.Sprintf("%s.l7policies[%d]", path, j)

@@ -75,6 +75,14 @@ func TestSupported(t *testing.T) {
 		"headers false": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) {
 			l.InsertHeaders = map[string]string{"X-Forwarded-For": "False"}
 		},
+		"headers": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) {
+			l.InsertHeaders = map[string]string{"X-Forwarded-For": "true", "X-Forwarded-Port": "True", "X-Forwarded-Proto": "TRUE"}
+		},
+		"limits": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) {
+			l.ConnectionLimit, l.TimeoutTCPInspect = 100, 1000
+		},
+		"no limit": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) { l.ConnectionLimit = 0 },
+		"backup":   func(_ *model.LoadBalancer, _ *model.Listener, _ *model.Pool, m *model.Member) { m.Backup = true },
 		"no client auth": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) {
 			l.ClientAuthentication = "NONE"
 		},

@@ -2,21 +2,71 @@ package capabilities
 
 import (
 	"fmt"
+	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
-func (c *checker) l7Policy(listener object, i int, l *model.Listener, p *model.L7Policy) {
-	o := listener.child(model.KindL7Policy, p.ID, fmt.Sprintf("l7policies[%d]", i))
-	c.identity(o, "l7policy_id", "listener_id", p.ListenerID, l.ID)
-	c.unsupported(o, "", "L7 policies are not supported yet; use one listener per pool instead.")
-	for j := range p.Rules {
-		c.l7Rule(o, j, p, &p.Rules[j])
+// maxL7Text is the length that Octavia allows keys, values and URLs, in characters.
+const maxL7Text = 255
+
+func l7Actions() []string {
+	return []string{
+		model.L7ActionReject, model.L7ActionRedirectToURL, model.L7ActionRedirectPrefix, model.L7ActionRedirectToPool,
 	}
 }
 
-func (c *checker) l7Rule(policy object, i int, p *model.L7Policy, r *model.L7Rule) {
-	o := policy.child(model.KindL7Rule, r.ID, fmt.Sprintf("rules[%d]", i))
-	c.identity(o, "l7rule_id", "l7policy_id", r.L7PolicyID, p.ID)
-	c.unsupported(o, "", "L7 rules are not supported yet; use one listener per pool instead.")
+func (c *checker) l7Policy(listener object, i int, l *model.Listener, p *model.L7Policy) {
+	o := listener.child(model.KindL7Policy, p.ID, fmt.Sprintf("l7policies[%d]", i))
+	c.identity(o, "l7policy_id", "listener_id", p.ListenerID, l.ID)
+	if !readsRequests(l.Protocol) && (l.Protocol != "" || !c.partial) {
+		// As the amphora driver does (VALID_L7POLICY_LISTENER_PROTOCOLS).
+		c.unsupported(o, "", fmt.Sprintf("A listener of protocol %s cannot have L7 policies, as it does not read requests; "+
+			"use an HTTP listener.", clip(l.Protocol)))
+	}
+	c.choice(o, "action", p.Action, l7Actions(), nil)
+	switch p.Action {
+	case model.L7ActionRedirectToURL:
+		c.redirect(o, p, "redirect_url", p.RedirectURL)
+	case model.L7ActionRedirectPrefix:
+		c.redirect(o, p, "redirect_prefix", p.RedirectPrefix)
+	case model.L7ActionRedirectToPool:
+		if p.RedirectPoolID == "" {
+			c.invalid(o, "redirect_pool_id", "The action %s needs a redirect_pool_id.", p.Action)
+		} else {
+			c.usesPool(o, "redirect_pool_id", l, p.RedirectPoolID)
+		}
+	}
+	choices := 1
+	for j := range p.Rules {
+		c.l7Rule(o, j, p, &p.Rules[j], &choices)
+	}
+}
+
+// readsRequests reports whether a listener has HTTP requests to compare.
+func readsRequests(protocol string) bool {
+	return protocol == model.ProtocolHTTP || protocol == model.ProtocolTerminatedHTTPS
+}
+
+// redirect checks where a policy sends clients to. What Octavia allows there and HTTP does not would end up in a header.
+func (c *checker) redirect(o object, p *model.L7Policy, field, text string) {
+	codes := []int{0, 301, 302, 303, 307, 308}
+	if !slices.Contains(codes, p.RedirectHTTPCode) {
+		c.invalid(o, "redirect_http_code", "redirect_http_code must be 301, 302, 303, 307 or 308, not %d.", p.RedirectHTTPCode)
+	}
+	if text == "" {
+		c.invalid(o, field, "The action %s needs a %s.", p.Action, field)
+		return
+	}
+	strange := strings.ContainsFunc(text, func(char rune) bool { return char <= ' ' || char >= 0x7f })
+	switch to, err := url.Parse(text); {
+	case len(text) > maxL7Text:
+		c.invalid(o, field, "%s can have %d characters, not %d.", field, maxL7Text, len(text))
+	case strange:
+		c.invalid(o, field, "%s must have blanks, control characters and those outside of ASCII percent-encoded: %q.", field, clip(text))
+	case err == nil && (to.Scheme != "http" && to.Scheme != "https" || to.Host == ""):
+		c.invalid(o, field, "%s must begin with http:// or https:// and a host, not %q.", field, clip(text))
+	}
 }

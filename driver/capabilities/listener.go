@@ -2,8 +2,8 @@ package capabilities
 
 import (
 	"fmt"
+	"math"
 	"slices"
-	"strings"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
@@ -31,20 +31,8 @@ func listenerRefusals() []refusal[model.Listener] {
 		"passes TLS through to the members."
 	return []refusal[model.Listener]{
 		{
-			"connection_limit", func(l *model.Listener) bool { return l.ConnectionLimit > model.UnlimitedConnections },
-			"Connection limits are not supported yet; leave connection_limit at -1, which is no limit.",
-		},
-		{
 			"allowed_cidrs", func(l *model.Listener) bool { return len(l.AllowedCIDRs) > 0 },
 			"Allowed CIDRs are not supported yet; create the listener without them and restrict access at the members.",
-		},
-		{
-			"insert_headers", asksForHeaders,
-			"Inserted headers are not supported yet; create the listener without insert_headers.",
-		},
-		{
-			"timeout_tcp_inspect", func(l *model.Listener) bool { return l.TimeoutTCPInspect != 0 },
-			"TCP inspection is not supported yet; leave timeout_tcp_inspect at 0.",
 		},
 		{
 			"default_tls_container_ref",
@@ -93,16 +81,6 @@ func listenerRefusals() []refusal[model.Listener] {
 	}
 }
 
-// asksForHeaders reports whether a header is to be inserted: "false" is how a user says that none is.
-func asksForHeaders(l *model.Listener) bool {
-	for _, value := range l.InsertHeaders {
-		if !strings.EqualFold(value, "false") {
-			return true
-		}
-	}
-	return false
-}
-
 func (c *checker) listener(i int, l *model.Listener) {
 	o := object{}.child(model.KindListener, l.ID, fmt.Sprintf("listeners[%d]", i))
 	c.identity(o, "listener_id", "loadbalancer_id", l.LoadBalancerID, c.lb.ID)
@@ -116,35 +94,35 @@ func (c *checker) listener(i int, l *model.Listener) {
 			break
 		}
 	}
-	if l.ConnectionLimit < model.UnlimitedConnections {
-		c.invalid(o, "connection_limit", "connection_limit must be -1, which is no limit, or more, not %d.", l.ConnectionLimit)
-	}
+	c.between(o, "connection_limit", l.ConnectionLimit, model.UnlimitedConnections, math.MaxInt32, ", where -1 is no limit")
 	c.between(o, "timeout_client_data", l.TimeoutClientData, 0, maxTimeout, " ms")
 	c.between(o, "timeout_member_connect", l.TimeoutMemberConnect, 0, maxTimeout, " ms")
 	c.between(o, "timeout_member_data", l.TimeoutMemberData, 0, maxTimeout, " ms")
+	c.between(o, "timeout_tcp_inspect", l.TimeoutTCPInspect, 0, maxTimeout, " ms")
+	c.insertHeaders(o, l)
 	refuse(c, o, l, listenerRefusals())
-	c.defaultPool(o, l)
+	if l.DefaultPoolID != "" {
+		c.usesPool(o, "default_pool_id", l, l.DefaultPoolID)
+	}
 	for j := range l.L7Policies {
 		c.l7Policy(o, j, l, &l.L7Policies[j])
 	}
 }
 
-func (c *checker) defaultPool(o object, l *model.Listener) {
-	if l.DefaultPoolID == "" {
+// usesPool checks the pool that a listener, or a policy of it, uses.
+func (c *checker) usesPool(o object, field string, l *model.Listener, id string) {
+	if !ValidID(id) {
+		c.invalid(o, field, "%s must be a UUID, not %q.", field, clip(id))
 		return
 	}
-	if !ValidID(l.DefaultPoolID) {
-		c.invalid(o, "default_pool_id", "default_pool_id must be a UUID, not %q.", clip(l.DefaultPoolID))
-		return
-	}
-	pool := c.lb.Pool(l.DefaultPoolID)
+	pool := c.lb.Pool(id)
 	switch {
 	case pool == nil && !c.partial:
-		c.invalid(o, "default_pool_id", "The load balancer has no pool %s.", l.DefaultPoolID)
+		c.invalid(o, field, "The load balancer has no pool %s.", id)
 	case pool != nil && !CanServe(l.Protocol, pool.Protocol):
 		served, _ := poolProtocols()
 		usable := slices.DeleteFunc(served, func(protocol string) bool { return !CanServe(l.Protocol, protocol) })
-		c.invalid(o, "default_pool_id", "A listener of protocol %s cannot have a pool of protocol %s; it can have %s.",
+		c.invalid(o, field, "A listener of protocol %s cannot have a pool of protocol %s; it can have %s.",
 			l.Protocol, pool.Protocol, enumerate(usable))
 	}
 }

@@ -13,11 +13,6 @@ const maxWeight = 256
 func memberRefusals() []refusal[model.Member] {
 	return []refusal[model.Member]{
 		{
-			"backup", func(m *model.Member) bool { return m.Backup },
-			"Backup members are not supported yet; create the member without backup and with a weight of 0, and raise " +
-				"the weight when it is needed.",
-		},
-		{
 			"monitor_address", func(m *model.Member) bool { return m.MonitorAddress != "" },
 			"Health monitors are not supported yet; create the member without monitor_address.",
 		},

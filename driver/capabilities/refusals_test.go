@@ -77,21 +77,19 @@ func unsupported() map[string]refusal {
 			onListener(func(l *model.Listener) { l.Protocol = "TERMINATED_HTTPS" }),
 			"listeners[0].protocol: TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which passes TLS through to the members.",
 		},
-		"connection limit": {
-			onListener(func(l *model.Listener) { l.ConnectionLimit = 100 }),
-			"listeners[0].connection_limit: Connection limits are not supported yet; leave connection_limit at -1, which is no limit.",
-		},
 		"CIDRs": {
 			onListener(func(l *model.Listener) { l.AllowedCIDRs = []string{"0.0.0.0/0"} }),
 			"listeners[0].allowed_cidrs: Allowed CIDRs are not supported yet; create the listener without them and restrict access at the members.",
 		},
-		"headers": {
-			onListener(func(l *model.Listener) { l.InsertHeaders = map[string]string{"X-Forwarded-For": "true"} }),
-			"listeners[0].insert_headers: Inserted headers are not supported yet; create the listener without insert_headers.",
+		"headers of TCP": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0].Protocol, lb.Listeners[0].InsertHeaders = "TCP", map[string]string{"X-Forwarded-For": "true"}
+			},
+			"listeners[0].insert_headers: A listener of protocol TCP sees no headers; use an HTTP listener to insert X-Forwarded-For.",
 		},
-		"inspect": {
-			onListener(func(l *model.Listener) { l.TimeoutTCPInspect = 1 }),
-			"listeners[0].timeout_tcp_inspect: TCP inspection is not supported yet; leave timeout_tcp_inspect at 0.",
+		"headers of TLS": {
+			onListener(func(l *model.Listener) { l.InsertHeaders = map[string]string{"X-SSL-Client-CN": "true"} }),
+			"listeners[0].insert_headers: The header X-SSL-Client-CN cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.",
 		},
 		"certificate": {
 			onListener(func(l *model.Listener) { l.DefaultTLSContainerRef = "ref" }),
@@ -133,9 +131,10 @@ func unsupported() map[string]refusal {
 			onListener(func(l *model.Listener) { l.HSTSMaxAge = &age }),
 			"listeners[0].hsts_max_age: HSTS is not supported yet; have the members send Strict-Transport-Security themselves.",
 		},
-		"policy": {
-			onListener(func(l *model.Listener) { l.L7Policies = []model.L7Policy{{ID: otherID}} }),
-			"listeners[0].l7policies[0]: L7 policies are not supported yet; use one listener per pool instead.",
+		"rule about TLS": {
+			onRule(func(r *model.L7Rule) { r.Type = "SSL_DN_FIELD" }),
+			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_DN_FIELD are not supported yet, as TLS is not terminated here; " +
+				"use an HTTPS listener and check certificates at the members.",
 		},
 		"pool SCTP": {
 			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },
@@ -197,10 +196,6 @@ func unsupported() map[string]refusal {
 			onPool(func(p *model.Pool) { p.HealthMonitor = &model.HealthMonitor{ID: otherID, PoolID: poolID} }),
 			"pools[0].healthmonitor: Health monitors are not supported yet; use the pool without one and take members that are down out with admin_state_up false.",
 		},
-		"backup": {
-			onMember(func(m *model.Member) { m.Backup = true }),
-			"pools[0].members[0].backup: Backup members are not supported yet; create the member without backup and with a weight of 0, and raise the weight when it is needed.",
-		},
 		"monitor address": {
 			onMember(func(m *model.Member) { m.MonitorAddress = "192.0.2.9" }),
 			"pools[0].members[0].monitor_address: Health monitors are not supported yet; create the member without monitor_address.",
@@ -233,13 +228,6 @@ func TestUnsupported(t *testing.T) {
 			assert.Equal(t, capabilities.Unsupported, problems[0].Kind)
 		})
 	}
-}
-
-func TestRule(t *testing.T) {
-	lb := tree(t)
-	lb.Listeners[0].L7Policies = []model.L7Policy{{ID: otherID, Rules: []model.L7Rule{{ID: otherID}}}}
-	assert.Contains(t, lines(capabilities.Check(lb)),
-		"listeners[0].l7policies[0].rules[0]: L7 rules are not supported yet; use one listener per pool instead.")
 }
 
 func TestInvalid(t *testing.T) {
@@ -298,7 +286,19 @@ func TestInvalid(t *testing.T) {
 		},
 		"connection limit": {
 			onListener(func(l *model.Listener) { l.ConnectionLimit = -2 }),
-			"listeners[0].connection_limit: connection_limit must be -1, which is no limit, or more, not -2.",
+			"listeners[0].connection_limit: connection_limit must be between -1 and 2147483647, where -1 is no limit, not -2.",
+		},
+		"connection limit of 64 bits": {
+			onListener(func(l *model.Listener) { l.ConnectionLimit = 1 << 31 }),
+			"listeners[0].connection_limit: connection_limit must be between -1 and 2147483647, where -1 is no limit, not 2147483648.",
+		},
+		"inspect timeout": {
+			onListener(func(l *model.Listener) { l.TimeoutTCPInspect = -1 }),
+			"listeners[0].timeout_tcp_inspect: timeout_tcp_inspect must be between 0 and 2073600000 ms, not -1.",
+		},
+		"header neither true nor false": {
+			onListener(func(l *model.Listener) { l.InsertHeaders = map[string]string{"X-Forwarded-For": "yes"} }),
+			`listeners[0].insert_headers: The header X-Forwarded-For of insert_headers must be true or false, not "yes".`,
 		},
 		"timeout": {
 			onListener(func(l *model.Listener) { l.TimeoutClientData = -1 }),

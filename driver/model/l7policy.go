@@ -2,6 +2,38 @@ package model
 
 import "encoding/json"
 
+// Actions of an L7 policy (octavia_lib/common/constants.py).
+const (
+	L7ActionReject         = "REJECT"
+	L7ActionRedirectToURL  = "REDIRECT_TO_URL"
+	L7ActionRedirectPrefix = "REDIRECT_PREFIX"
+	L7ActionRedirectToPool = "REDIRECT_TO_POOL"
+)
+
+// Types of an L7 rule: what of a request it compares.
+const (
+	L7TypeHostName        = "HOST_NAME"
+	L7TypePath            = "PATH"
+	L7TypeFileType        = "FILE_TYPE"
+	L7TypeHeader          = "HEADER"
+	L7TypeCookie          = "COOKIE"
+	L7TypeSSLConnHasCert  = "SSL_CONN_HAS_CERT"
+	L7TypeSSLVerifyResult = "SSL_VERIFY_RESULT"
+	L7TypeSSLDNField      = "SSL_DN_FIELD"
+)
+
+// Ways in which an L7 rule compares.
+const (
+	L7CompareRegex      = "REGEX"
+	L7CompareStartsWith = "STARTS_WITH"
+	L7CompareEndsWith   = "ENDS_WITH"
+	L7CompareContains   = "CONTAINS"
+	L7CompareEqualTo    = "EQUAL_TO"
+)
+
+// DefaultRedirectHTTPCode is the status of a redirect whose policy names none.
+const DefaultRedirectHTTPCode = 302
+
 // L7Policy is what to do with the requests of a listener that all of its rules match.
 // Source: octavia_lib.api.drivers.data_models.L7Policy.
 type L7Policy struct {

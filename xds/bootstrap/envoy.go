@@ -33,7 +33,7 @@ func Envoy(options Options) ([]byte, error) {
 		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{cluster}},
 		DynamicResources: dynamicResources(),
 		StatsConfig:      statsConfig(),
-		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
+		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{translate.RuntimeLayer(), {
 			// Lets an operator change a runtime key of one Envoy by its admin interface, until it restarts.
 			Name: "admin",
 			LayerSpecifier: &bootstrapv3.RuntimeLayer_AdminLayer_{

@@ -45,8 +45,11 @@ func (t *translation) listener(listener *model.Listener) error {
 			}
 			cluster = name
 		}
-		var err error
-		if routes, err = routeConfiguration(listener, cluster); err != nil {
+		policies, err := t.l7Routes(listener)
+		if err != nil {
+			return err
+		}
+		if routes, err = routeConfiguration(listener, policies, cluster); err != nil {
 			return err
 		}
 		if filters, err = t.httpFilters(listener); err != nil {

@@ -57,29 +57,19 @@ func (t *translation) checkListener(listener *model.Listener, ids map[string]boo
 	if t.vips == nil {
 		refuse("loadbalancer_id", "the load balancer has no address to listen on, see its own error")
 	}
-	t.checkDefaultPool(listener, refuse)
+	if listener.DefaultPoolID != "" {
+		t.checkPool(listener, "default_pool_id", listener.DefaultPoolID, refuse)
+	}
 	checkInsertHeaders(listener, refuse)
 	checkClosed(listener, refuse)
-	if len(listener.L7Policies) > 0 {
-		refuse("l7policies", unsupported("a listener with L7 policies", ""))
-	}
-	for i := range listener.L7Policies {
-		policy := &listener.L7Policies[i]
-		t.problem(&ValidationError{
-			Owner: model.Ref{Kind: model.KindL7Policy, ID: policy.ID}, Field: "action",
-			Reason: unsupported("an L7 policy that does", policy.Action),
-		})
-	}
+	t.checkL7Policies(listener)
 }
 
-// checkDefaultPool holds a listener and its pool against Octavia's VALID_LISTENER_POOL_PROTOCOL_MAP.
-func (t *translation) checkDefaultPool(listener *model.Listener, refuse func(field, reason string)) {
-	if listener.DefaultPoolID == "" {
-		return
-	}
-	pool := t.lb.Pool(listener.DefaultPoolID)
+// checkPool holds a listener and a pool that it or a policy of it uses against Octavia's VALID_LISTENER_POOL_PROTOCOL_MAP.
+func (t *translation) checkPool(listener *model.Listener, field, id string, refuse func(field, reason string)) {
+	pool := t.lb.Pool(id)
 	if pool == nil {
-		refuse("default_pool_id", fmt.Sprintf("the load balancer has no pool %.64q", listener.DefaultPoolID))
+		refuse(field, fmt.Sprintf("the load balancer has no pool %.64q", id))
 		return
 	}
 	takes := map[string][]string{
@@ -89,7 +79,7 @@ func (t *translation) checkDefaultPool(listener *model.Listener, refuse func(fie
 	}[listener.Protocol]
 	// A listener or pool of a protocol that is not supported has its own error already.
 	if t.pools[pool.ID] != nil && takes != nil && !slices.Contains(takes, pool.Protocol) {
-		refuse("default_pool_id", fmt.Sprintf("a listener of protocol %s cannot use a pool of protocol %s",
+		refuse(field, fmt.Sprintf("a listener of protocol %s cannot use a pool of protocol %s",
 			listener.Protocol, pool.Protocol))
 	}
 }

@@ -17,6 +17,9 @@ func localReplies() (*hcmv3.LocalReplyConfig, error) {
 		// A member that closes before it answers: Envoy says 503, HAProxy 502.
 		reply(either(flagged("UC", "UR"), answered(http.StatusBadGateway)), http.StatusBadGateway, "502 Bad Gateway",
 			"The server returned an invalid or incomplete response."),
+		// A policy that rejects.
+		reply(answered(http.StatusForbidden), http.StatusForbidden, "403 Forbidden",
+			"Request forbidden by administrative rules."),
 		reply(answered(http.StatusServiceUnavailable), http.StatusServiceUnavailable, "503 Service Unavailable",
 			"No server is available to handle this request."),
 		reply(answered(http.StatusGatewayTimeout), http.StatusGatewayTimeout, "504 Gateway Time-out",

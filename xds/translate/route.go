@@ -23,39 +23,48 @@ const (
 // connectRetries is HAProxy's `retries 3` with `option redispatch`, of Octavia's template.
 const connectRetries = 3
 
-// routeConfiguration sends all requests of an HTTP listener to a cluster, or answers 503 without one.
+// routeConfiguration sends the requests of an HTTP listener that no policy takes to a cluster, or answers 503 without one.
 //
-// The inserted headers are here and not in the listener, so that to change them drains nothing.
-func routeConfiguration(listener *model.Listener, cluster string) (*routev3.RouteConfiguration, error) {
-	route := &routev3.Route{Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}}
+// The policies and the inserted headers are here and not in the listener, so that to change them drains nothing.
+func routeConfiguration(
+	listener *model.Listener, policies []*routev3.Route, cluster string,
+) (*routev3.RouteConfiguration, error) {
+	route := &routev3.Route{Match: everything()}
 	if cluster == "" {
 		// The page comes from the listener, see localReplies.
-		route.Action = &routev3.Route_DirectResponse{
-			DirectResponse: &routev3.DirectResponseAction{Status: http.StatusServiceUnavailable},
-		}
+		route.Action = answer(http.StatusServiceUnavailable)
 	} else {
-		retry, err := retryPolicy(listener)
+		action, err := forward(listener, cluster)
 		if err != nil {
 			return nil, err
 		}
-		route.Action = &routev3.Route_Route{Route: &routev3.RouteAction{
-			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
-			// timeout bounds the whole answer and would cut off downloads; HAProxy bounds silence only.
-			Timeout:     durationpb.New(0),
-			IdleTimeout: milliseconds(silence(listener)),
-			RetryPolicy: retry,
-		}}
+		route.Action = action
 	}
 	add, remove := insertedHeaders(listener)
 	routes := &routev3.RouteConfiguration{
 		Name: listener.ID,
 		VirtualHosts: []*routev3.VirtualHost{{
-			Name: listener.ID, Domains: []string{"*"}, Routes: []*routev3.Route{route},
+			Name: listener.ID, Domains: []string{"*"}, Routes: append(policies, route),
 		}},
 		RequestHeadersToAdd:    add,
 		RequestHeadersToRemove: remove,
 	}
 	return routes, routes.ValidateAll()
+}
+
+// forward sends requests of a listener to a cluster.
+func forward(listener *model.Listener, cluster string) (*routev3.Route_Route, error) {
+	retry, err := retryPolicy(listener)
+	if err != nil {
+		return nil, err
+	}
+	return &routev3.Route_Route{Route: &routev3.RouteAction{
+		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
+		// timeout bounds the whole answer and would cut off downloads; HAProxy bounds silence only.
+		Timeout:     durationpb.New(0),
+		IdleTimeout: milliseconds(silence(listener)),
+		RetryPolicy: retry,
+	}}, nil
 }
 
 // retryPolicy tries other members when one cannot be connected to, and bounds a member's silence: from the end of the

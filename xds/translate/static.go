@@ -35,7 +35,10 @@ func Static(res *Resources) (*bootstrapv3.Bootstrap, error) {
 	for _, name := range slices.Sorted(maps.Keys(res.Secrets)) {
 		static.Secrets = append(static.Secrets, res.Secrets[name])
 	}
-	return &bootstrapv3.Bootstrap{StaticResources: static}, nil
+	return &bootstrapv3.Bootstrap{
+		StaticResources: static,
+		LayeredRuntime:  &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{RuntimeLayer()}},
+	}, nil
 }
 
 func staticCluster(res *Resources, dynamic *clusterv3.Cluster) (*clusterv3.Cluster, error) {

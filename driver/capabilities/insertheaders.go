@@ -1,0 +1,35 @@
+package capabilities
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// insertedHeaders are Octavia's SUPPORTED_HTTP_HEADERS; those of TLS are not built.
+func insertedHeaders() []string {
+	return []string{"X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"}
+}
+
+// insertHeaders checks the headers that a listener inserts. "false" is how a user says that one is not.
+//
+// HAProxy takes every value but "true" for false, in whatever case: one that is neither is refused, as nothing is
+// accepted and ignored.
+func (c *checker) insertHeaders(o object, l *model.Listener) {
+	for _, name := range slices.Sorted(maps.Keys(l.InsertHeaders)) {
+		switch value := l.InsertHeaders[name]; {
+		case strings.EqualFold(value, "false"):
+		case !strings.EqualFold(value, "true"):
+			c.invalid(o, "insert_headers", "The header %s of insert_headers must be true or false, not %q.", clip(name), clip(value))
+		case l.Protocol != "" && l.Protocol != model.ProtocolHTTP: // "" is a listener of which only an update is known
+			c.unsupported(o, "insert_headers", fmt.Sprintf("A listener of protocol %s sees no headers; use an HTTP listener "+
+				"to insert %s.", clip(l.Protocol), clip(name)))
+		case !slices.Contains(insertedHeaders(), name):
+			c.unsupported(o, "insert_headers", fmt.Sprintf("The header %s cannot be inserted; insert_headers can have %s.",
+				clip(name), enumerate(insertedHeaders())))
+		}
+	}
+}

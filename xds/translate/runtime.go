@@ -1,0 +1,22 @@
+package translate
+
+import (
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// maxProgramSize is above what package regex lets through, and below what RE2 has memory for.
+const maxProgramSize = 100_000
+
+// RuntimeLayer is what resources of this package rely on in the bootstrap of an Envoy. Envoy refuses regular expressions
+// whose program has more than 100 instructions unless its runtime says otherwise: a text of 90 characters is one.
+func RuntimeLayer() *bootstrapv3.RuntimeLayer {
+	return &bootstrapv3.RuntimeLayer{
+		Name: "octavia",
+		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{
+			Fields: map[string]*structpb.Value{
+				"re2.max_program_size.error_level": structpb.NewNumberValue(maxProgramSize),
+			},
+		}},
+	}
+}
