@@ -25,6 +25,10 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 	if err != nil {
 		return nil, err
 	}
+	optional, err := optionalFilters()
+	if err != nil {
+		return nil, err
+	}
 	replies, err := localReplies()
 	if err != nil {
 		return nil, err
@@ -35,9 +39,9 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: ADSConfigSource(), RouteConfigName: listener.ID,
 		}},
-		HttpFilters: []*hcmv3.HttpFilter{{
+		HttpFilters: append(optional, &hcmv3.HttpFilter{
 			Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: router},
-		}},
+		}),
 		// What HAProxy does to a request without being asked is nothing: no X-Forwarded-For, no request id, no Server.
 		// (HAProxy 2 lowers the case of header names, as Envoy does by default.)
 		UseRemoteAddress:           wrapperspb.Bool(true),

@@ -4,18 +4,24 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	connectionlimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/connection_limit/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
 // tcpFilters are the network filters of a TCP listener, and of an HTTPS one: it passes TLS through unread.
-func tcpFilters(listener *model.Listener, cluster string) ([]*listenerv3.Filter, error) {
+func tcpFilters(listener *model.Listener, pool *servedPool, cluster string) ([]*listenerv3.Filter, error) {
+	hash, sources, err := tcpHash(pool)
+	if err != nil {
+		return nil, err
+	}
 	proxy, err := pack(&tcpproxyv3.TcpProxy{
 		StatPrefix:       listener.ID,
 		ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: cluster},
 		// Envoy's downstream_idle_timeout has no effect in 1.40.
 		IdleTimeout:        milliseconds(silence(listener)),
+		HashPolicy:         []*typev3.HashPolicy{hash},
 		MaxConnectAttempts: wrapperspb.UInt32(1 + connectRetries),
 	})
 	if err != nil {
@@ -25,6 +31,7 @@ func tcpFilters(listener *model.Listener, cluster string) ([]*listenerv3.Filter,
 	if err != nil {
 		return nil, err
 	}
+	filters = append(filters, sources...)
 	return append(filters, &listenerv3.Filter{
 		Name:       "envoy.filters.network.tcp_proxy",
 		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: proxy},
