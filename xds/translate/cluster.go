@@ -135,7 +135,7 @@ func memberHTTPOptions() (*anypb.Any, error) {
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
-					HttpProtocolOptions: &corev3.Http1ProtocolOptions{},
+					HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
 				},
 			},
 		},

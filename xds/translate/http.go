@@ -33,6 +33,10 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 	if err != nil {
 		return nil, err
 	}
+	early, err := keepForwardedProto()
+	if err != nil {
+		return nil, err
+	}
 	manager, err := pack(&hcmv3.HttpConnectionManager{
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		StatPrefix: listener.ID,
@@ -44,17 +48,20 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 		}),
 		// What HAProxy does to a request without being asked is nothing: no X-Forwarded-For, no request id, no Server.
 		// (HAProxy 2 lowers the case of header names, as Envoy does by default.)
-		UseRemoteAddress:           wrapperspb.Bool(true),
-		SkipXffAppend:              true,
-		GenerateRequestId:          wrapperspb.Bool(false),
-		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
-		Proxy_100Continue:          true,
+		EarlyHeaderMutationExtensions: early,
+		UseRemoteAddress:              wrapperspb.Bool(true),
+		SkipXffAppend:                 true,
+		GenerateRequestId:             wrapperspb.Bool(false),
+		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
+		Proxy_100Continue:             true,
 		HttpProtocolOptions: &corev3.Http1ProtocolOptions{
 			// Envoy answers HTTP/1.0 with 426, and 400 when it comes without a Host.
 			AcceptHttp_10:         true,
 			DefaultHostForHttp_10: hostOf(t.vips[0]),
+			EnableTrailers:        true,
+			IgnoreHttp_11Upgrade:  ignoredUpgrades(),
 		},
-		UpgradeConfigs:            []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		UpgradeConfigs:            upgrades(),
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: milliseconds(clientTimeout(listener))},
 		// It holds until a route is found, whose idle_timeout replaces it.
 		StreamIdleTimeout: milliseconds(clientTimeout(listener)),

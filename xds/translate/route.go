@@ -51,6 +51,9 @@ func routeConfiguration(
 		RequestHeadersToAdd:    add,
 		RequestHeadersToRemove: remove,
 	}
+	if !inserts(listener, headerForwardedProto) {
+		passForwardedProto(routes.GetVirtualHosts()[0])
+	}
 	return routes, routes.ValidateAll()
 }
 
@@ -115,7 +118,7 @@ func insertedHeaders(listener *model.Listener) (add []*corev3.HeaderValueOption,
 			Header: &corev3.HeaderValue{Key: strings.ToLower(name), Value: value}, AppendAction: action,
 		})
 	}
-	remove = []string{"x-envoy-external-address"}
+	remove = []string{"x-envoy-external-address", headerKeptProto}
 	if inserts(listener, headerForwardedFor) {
 		// One header, joined by a comma, where HAProxy adds a second line: the same list to RFC 9110.
 		header(headerForwardedFor, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
@@ -126,8 +129,6 @@ func insertedHeaders(listener *model.Listener) (add []*corev3.HeaderValueOption,
 	}
 	if inserts(listener, headerForwardedProto) {
 		header(headerForwardedProto, "http", corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
-	} else {
-		remove = append(remove, strings.ToLower(headerForwardedProto))
 	}
 	return add, remove
 }
