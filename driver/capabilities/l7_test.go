@@ -193,8 +193,8 @@ func TestL7Refused(t *testing.T) {
 			first + `.key: key must be the name of a header or cookie, not ":path".`, capabilities.Invalid,
 		},
 		"hidden header": {
-			onRule(func(r *model.L7Rule) { r.Type, r.Key = "HEADER", "X-Forwarded-Proto" }),
-			first + ".key: Rules on the header X-Forwarded-Proto are not supported, as Envoy replaces or removes it before they are " +
+			onRule(func(r *model.L7Rule) { r.Type, r.Key = "HEADER", "X-Envoy-Original-Path" }),
+			first + ".key: Rules on the header X-Envoy-Original-Path are not supported, as Envoy replaces or removes it before they are " +
 				"looked at; use another header.", capabilities.Unsupported,
 		},
 		"no value": {onRule(func(r *model.L7Rule) { r.Value = "" }), first + ".value: A rule needs a value.", capabilities.Invalid},

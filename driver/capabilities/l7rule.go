@@ -83,7 +83,7 @@ func (c *checker) l7Key(o object, r *model.L7Rule) {
 func hiddenHeader(name string) bool {
 	name = strings.ToLower(name)
 	return strings.HasPrefix(name, "x-envoy-") || slices.Contains([]string{
-		"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "x-forwarded-proto",
+		"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding",
 	}, name)
 }
 

@@ -16,7 +16,7 @@ func statsConfig() *metricsv3.StatsConfig {
 	for _, prefix := range []string{
 		"cluster_manager.", "listener_manager.", "control_plane.", "server.",
 		// Octavia's connections, bytes and errors, requests by class and their times, RDS, TLS handshakes.
-		"listener.", "http.", "tcp.",
+		"listener.", "http.", "tcp.", "udp.",
 		// Closed connections above a listener's connection_limit.
 		"connection_limit.",
 	} {

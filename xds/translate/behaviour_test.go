@@ -45,6 +45,12 @@ func TestHTTP(t *testing.T) {
 		_, _ = io.WriteString(w, "at last")
 	})
 	rude := raw(t, func(c net.Conn) { _, _ = http.ReadRequest(bufio.NewReader(c)) })
+	trailing := server(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Trailer", "X-Back")
+		_, _ = io.WriteString(w, r.Trailer.Get("X-Sent"))
+		w.Header().Set("X-Back", "down")
+	})
 	upgrade := raw(t, func(c net.Conn) {
 		reader := bufio.NewReader(c)
 		_, _ = http.ReadRequest(reader)
@@ -61,15 +67,24 @@ func TestHTTP(t *testing.T) {
 	hasty.TimeoutMemberData, hasty.TimeoutClientData = maxTimeout, 200
 	half, socket := listener(t, "half", "HTTP", "half"), listener(t, "socket", "HTTP", "socket")
 	drains, refuses := listener(t, "drains", "HTTP", "drains"), listener(t, "refuses", "HTTP", "refuses")
+	trails, policies := listener(t, "trails", "HTTP", "trails"), listener(t, "policies", "HTTP", "blue")
+	policies.L7Policies = []model.L7Policy{{
+		ID: "https", ListenerID: "policies", AdminStateUp: true, Position: 1, Action: model.L7ActionReject,
+		Rules: []model.L7Rule{{
+			ID: "is", L7PolicyID: "https", AdminStateUp: true,
+			Type: model.L7TypeHeader, Key: "X-Forwarded-Proto", CompareType: model.L7CompareEqualTo, Value: "https",
+		}},
+	}}
 	down2 := pool("down", "HTTP", one)
 	down2.AdminStateUp = false
 	draining := pool("drains", "HTTP", one, two)
 	draining.Members[0].Weight = 0
 	serve(t, &model.LoadBalancer{
-		Listeners: []model.Listener{web, none, headers, down, waits, closes, hasty, half, socket, drains, refuses},
+		Listeners: []model.Listener{web, none, headers, down, waits, closes, hasty, half, socket, drains, refuses, trails, policies},
 		Pools: []model.Pool{
 			pool("blue", "HTTP", one, two), pool("slow", "HTTP", slow), pool("late", "HTTP", late), pool("rude", "HTTP", rude), down2, draining,
 			pool("half", "HTTP", dead(t), one), pool("socket", "HTTP", upgrade), pool("refuses", "HTTP", dead(t)),
+			pool("trails", "HTTP", trailing),
 		},
 	})
 
@@ -96,6 +111,55 @@ func TestHTTP(t *testing.T) {
 		for key := range response.Header {
 			if strings.HasPrefix(key, "X-Envoy") || key == "Server" {
 				t.Errorf("the client sees %s", key)
+			}
+		}
+	})
+	t.Run("the scheme that a proxy before us says stays", func(t *testing.T) {
+		for sent, want := range map[string][]string{
+			"X-Forwarded-Proto: https\r\n":                                        {"X-Forwarded-Proto=https"},
+			"X-Octavia-Forwarded-Proto: spoofed\r\n":                              nil,
+			"X-Octavia-Forwarded-Proto: spoofed\r\nX-Forwarded-Proto: gopher\r\n": {"X-Forwarded-Proto=gopher"},
+		} {
+			response, _ := ask(t, &web, strings.TrimSuffix(get, "\r\n")+sent+"\r\n")
+			if diff := cmp.Diff(want, response.Header["Got"]); diff != "" {
+				t.Errorf("%q: headers at the member (-want +got):\n%s", sent, diff)
+			}
+			response, _ = ask(t, &policies, strings.TrimSuffix(get, "\r\n")+sent+"\r\n")
+			if rejected := strings.Contains(sent, "https"); rejected != (response.StatusCode == http.StatusForbidden) {
+				t.Errorf("%q: a policy for X-Forwarded-Proto https: %s", sent, response.Status)
+			}
+		}
+	})
+	t.Run("offers of other protocols", func(t *testing.T) {
+		for _, offer := range []string{"TLS/1.2", "h2c", "irc/6.9", "wide", "te"} {
+			request := strings.TrimSuffix(get, "\r\n") + "Connection: Upgrade\r\nUpgrade: " + offer + "\r\n\r\n"
+			if response, _ := ask(t, &web, request); response.StatusCode != http.StatusOK {
+				t.Errorf("%s: %s", offer, response.Status)
+			}
+		}
+		for _, offer := range []string{"SPDY/3.1", "tcp"} {
+			request := strings.TrimSuffix(get, "\r\n") + "Connection: Upgrade\r\nUpgrade: " + offer + "\r\n\r\n"
+			if response, _ := ask(t, &socket, request); response.StatusCode != http.StatusSwitchingProtocols {
+				t.Errorf("%s: %s", offer, response.Status)
+			}
+		}
+	})
+	t.Run("trailers", func(t *testing.T) {
+		response, body := ask(t, &trails, "POST / HTTP/1.1\r\nHost: x\r\nTrailer: X-Sent\r\n"+
+			"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sent: up\r\n\r\n")
+		if got := response.Trailer.Get("X-Back"); body != "up" || got != "down" {
+			t.Errorf("the member got %q, the client %q", body, got)
+		}
+	})
+	t.Run("bad requests", func(t *testing.T) {
+		for name, request := range map[string]string{
+			"two lengths": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+			"no request":  "hello\r\n\r\n",
+			"too long":    "GET / HTTP/1.1\r\nHost: x\r\nLong: " + strings.Repeat("x", 70_000) + "\r\n\r\n",
+		} {
+			response, body := ask(t, &web, request)
+			if response.StatusCode != http.StatusBadRequest || body != page("400 Bad request", "Your browser sent an invalid request.") {
+				t.Errorf("%s: %s\n%s", name, response.Status, body)
 			}
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	udpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/udp/udp_proxy/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -46,6 +47,11 @@ func (c *checker) report(key Key, err error) {
 }
 
 func (c *checker) listener(listener *listenerv3.Listener) error {
+	for _, filter := range listener.GetListenerFilters() {
+		if err := c.udpProxy(filter); err != nil {
+			return err
+		}
+	}
 	for _, chain := range listener.GetFilterChains() {
 		for _, filter := range chain.GetFilters() {
 			message, err := filter.GetTypedConfig().UnmarshalNew()
@@ -63,6 +69,28 @@ func (c *checker) listener(listener *listenerv3.Listener) error {
 				}
 			}
 		}
+	}
+	return nil
+}
+
+// udpProxy follows a UDP proxy to its cluster: the one action of its matcher.
+func (c *checker) udpProxy(filter *listenerv3.ListenerFilter) error {
+	proxy, route := &udpproxyv3.UdpProxyConfig{}, &udpproxyv3.Route{}
+	if !filter.GetTypedConfig().MessageIs(proxy) {
+		return nil
+	}
+	if err := filter.GetTypedConfig().UnmarshalTo(proxy); err != nil {
+		return fmt.Errorf("filter %s: %w", filter.GetName(), err)
+	}
+	action := proxy.GetMatcher().GetOnNoMatch()
+	if matchers := proxy.GetMatcher().GetMatcherList().GetMatchers(); len(matchers) > 0 {
+		action = matchers[0].GetOnMatch()
+	}
+	if err := action.GetAction().GetTypedConfig().UnmarshalTo(route); err != nil {
+		return fmt.Errorf("filter %s: %w", filter.GetName(), err)
+	}
+	if name := route.GetCluster(); c.resources.Clusters[name] == nil {
+		return fmt.Errorf("it uses the cluster %q, which is not there", name)
 	}
 	return nil
 }

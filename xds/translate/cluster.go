@@ -7,7 +7,6 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	leastrequestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -31,10 +30,15 @@ const (
 	noLimit = math.MaxUint32
 )
 
+// servesHTTP reports whether an HTTP listener can have a pool of that protocol.
+func servesHTTP(protocol string) bool {
+	return protocol == model.ProtocolHTTP || protocol == model.ProtocolProxy || protocol == model.ProtocolProxyV2
+}
+
 // poolCluster adds a cluster that serves a pool by HTTP, or whatever the pool speaks. The connect timeout is in milliseconds.
 func (t *translation) poolCluster(name string, connect int, pool *servedPool) error {
 	owner := model.Ref{Kind: model.KindPool, ID: pool.ID}
-	return t.cluster(owner, name, connect, pool.Protocol == model.ProtocolHTTP, pool)
+	return t.cluster(owner, name, connect, servesHTTP(pool.Protocol), pool)
 }
 
 // httpCluster returns the cluster of a pool for an HTTP listener.
@@ -51,10 +55,10 @@ func (t *translation) httpCluster(listener *model.Listener, pool *servedPool) (s
 	return name, t.poolCluster(name, connect, pool)
 }
 
-// tcpCluster adds the cluster that follows the default pool of a TCP listener, and returns its name. Without a pool it
+// ownCluster adds the cluster that follows the default pool of a TCP or UDP listener, and returns its name. Without a pool it
 // has no endpoints: Envoy accepts and closes, as HAProxy does.
-func (t *translation) tcpCluster(listener *model.Listener, pool *servedPool) (string, error) {
-	name := tcpClusterName(listener)
+func (t *translation) ownCluster(listener *model.Listener, pool *servedPool) (string, error) {
+	name := ownClusterName(listener)
 	owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
 	if pool == nil {
 		pool = &servedPool{Pool: &model.Pool{LBAlgorithm: model.AlgorithmRoundRobin}}
@@ -84,12 +88,15 @@ func (t *translation) cluster(owner model.Ref, name string, connect int, http bo
 			MaxRetries:         wrapperspb.UInt32(noLimit),
 		}}},
 	}
-	if pool.LBAlgorithm == model.AlgorithmLeastConnections {
-		policy, err := leastConnections()
-		if err != nil {
-			return err
-		}
-		cluster.LoadBalancingPolicy = policy
+	if byCookie(pool.Pool) {
+		cluster.CommonLbConfig.OverrideHostStatus = cookieStatuses()
+	}
+	var err error
+	if cluster.LoadBalancingPolicy, err = balancing(pool.Pool); err != nil {
+		return err
+	}
+	if cluster.TransportSocket, err = proxyProtocol(pool.Pool); err != nil {
+		return err
 	}
 	if http {
 		options, err := memberHTTPOptions()
@@ -122,26 +129,13 @@ func (t *translation) cluster(owner model.Ref, name string, connect int, http bo
 	return nil
 }
 
-// leastConnections picks the member with the fewest requests or connections of all, where Envoy's default asks two.
-func leastConnections() (*clusterv3.LoadBalancingPolicy, error) {
-	config, err := pack(&leastrequestv3.LeastRequest{SelectionMethod: leastrequestv3.LeastRequest_FULL_SCAN})
-	if err != nil {
-		return nil, err
-	}
-	return &clusterv3.LoadBalancingPolicy{Policies: []*clusterv3.LoadBalancingPolicy_Policy{{
-		TypedExtensionConfig: &corev3.TypedExtensionConfig{
-			Name: "envoy.load_balancing_policies.least_request", TypedConfig: config,
-		},
-	}}}, nil
-}
-
 func memberHTTPOptions() (*anypb.Any, error) {
 	return pack(&httpv3.HttpProtocolOptions{
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(idleMemberConnection)},
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
-					HttpProtocolOptions: &corev3.Http1ProtocolOptions{},
+					HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
 				},
 			},
 		},

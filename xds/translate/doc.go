@@ -9,13 +9,19 @@
 //
 // A listener's bytes hold nothing of pools and members, because Envoy drains a listener that changes:
 //
-//   - a member touches the ClusterLoadAssignments of its pool and nothing else (EDS);
+//   - a member touches the ClusterLoadAssignments of its pool and nothing else (EDS), but that the routes to a pool with
+//     HTTP_COOKIE or APP_COOKIE list its members by id (RDS), see session.go;
 //   - the default pool of an HTTP listener touches its RouteConfiguration and nothing else (RDS);
 //   - the default pool of a TCP or HTTPS listener touches its own cluster's ClusterLoadAssignment, and the cluster itself
-//     when the pools differ in algorithm. There is no RDS for TCP: a tcp_proxy names its cluster in the listener. So each
+//     when the pools differ in algorithm, persistence or PROXY protocol. There is no RDS for TCP: a tcp_proxy names its cluster in the listener. So each
 //     such listener has a cluster of its own, named for the listener, whose endpoints follow the default pool. Seen with
 //     Envoy 1.40: connections opened before outlive the replacement of all endpoints, of the cluster, and its removal,
-//     where another cluster name in the filter chain would close them after the drain time.
+//     where another cluster name in the filter chain would close them after the drain time. UDP is alike;
+//   - what a pool's algorithm and persistence need of a listener is there beforehand: a hash of the source that only
+//     clusters with a hashing algorithm ask for, and HTTP filters that are disabled until a route enables them. The one
+//     exception is SOURCE_IP_PORT behind TCP and HTTPS listeners, see tcpHash;
+//   - allowed CIDRs are in the listener and outside of its filter chain: a change of them drains nothing, see
+//     filterChainMatcher. For UDP they end the sessions, as any change of a UDP listener does.
 //
 // # Admin states and what is missing
 //

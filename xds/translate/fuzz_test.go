@@ -160,7 +160,8 @@ func (m *mutator) text() string {
 		"", "::1", "0.0.0.0", "::ffff:192.0.2.1", "fe80::1%eth0", "192.0.2.1", "192.0.2.256", "blue", "web", "blue:web", "tcp:db", "a@b",
 		"\x00", "\xff\xfe", "a\r\nb: c", "%DOWNSTREAM_LOCAL_PORT%", "%", strings.Repeat("x", 100_000), "../../etc", "true", "TRUE",
 		"HTTP", "HTTPS", "TCP", "UDP", "SCTP", "PROXY", "TERMINATED_HTTPS", "ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP",
-		"X-Forwarded-For", "NONE",
+		"X-Forwarded-For", "NONE", "PROXYV2", "SOURCE_IP_PORT", "HTTP_COOKIE", "APP_COOKIE", "JSESSIONID", "10.0.0.1/8", "::/0", "1.2.3.4/33",
+		"255.255.255.0", ":cookie",
 	}
 	return all[m.IntN(len(all))]
 }

@@ -25,7 +25,15 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 	if err != nil {
 		return nil, err
 	}
+	optional, err := optionalFilters()
+	if err != nil {
+		return nil, err
+	}
 	replies, err := localReplies()
+	if err != nil {
+		return nil, err
+	}
+	early, err := keepForwardedProto()
 	if err != nil {
 		return nil, err
 	}
@@ -35,22 +43,25 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: ADSConfigSource(), RouteConfigName: listener.ID,
 		}},
-		HttpFilters: []*hcmv3.HttpFilter{{
+		HttpFilters: append(optional, &hcmv3.HttpFilter{
 			Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: router},
-		}},
+		}),
 		// What HAProxy does to a request without being asked is nothing: no X-Forwarded-For, no request id, no Server.
 		// (HAProxy 2 lowers the case of header names, as Envoy does by default.)
-		UseRemoteAddress:           wrapperspb.Bool(true),
-		SkipXffAppend:              true,
-		GenerateRequestId:          wrapperspb.Bool(false),
-		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
-		Proxy_100Continue:          true,
+		EarlyHeaderMutationExtensions: early,
+		UseRemoteAddress:              wrapperspb.Bool(true),
+		SkipXffAppend:                 true,
+		GenerateRequestId:             wrapperspb.Bool(false),
+		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
+		Proxy_100Continue:             true,
 		HttpProtocolOptions: &corev3.Http1ProtocolOptions{
 			// Envoy answers HTTP/1.0 with 426, and 400 when it comes without a Host.
 			AcceptHttp_10:         true,
 			DefaultHostForHttp_10: hostOf(t.vips[0]),
+			EnableTrailers:        true,
+			IgnoreHttp_11Upgrade:  ignoredUpgrades(),
 		},
-		UpgradeConfigs:            []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		UpgradeConfigs:            upgrades(),
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: milliseconds(clientTimeout(listener))},
 		// It holds until a route is found, whose idle_timeout replaces it.
 		StreamIdleTimeout: milliseconds(clientTimeout(listener)),

@@ -170,6 +170,6 @@ func checkL7Key(key string) error {
 func hiddenHeader(name string) bool {
 	name = strings.ToLower(name)
 	return strings.HasPrefix(name, "x-envoy-") || slices.Contains([]string{
-		"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "x-forwarded-proto",
+		"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding",
 	}, name)
 }

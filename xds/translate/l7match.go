@@ -93,7 +93,7 @@ func l7Match(rule *model.L7Rule) (string, *matcherv3.StringMatcher, error) {
 		return headerPath, match, err
 	case model.L7TypeHeader:
 		match, err := matchElement(rule, regex.List())
-		return rule.Key, match, err
+		return sentHeader(rule.Key), match, err
 	case model.L7TypeCookie:
 		match, err := matchElement(rule, regex.Cookie(rule.Key))
 		return headerCookie, match, err

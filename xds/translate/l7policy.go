@@ -104,11 +104,7 @@ func (t *translation) l7Pool(listener *model.Listener, policy *model.L7Policy) (
 	if err != nil {
 		return nil, err
 	}
-	action, err := forward(listener, cluster)
-	if err != nil {
-		return nil, err
-	}
-	return func(route *routev3.Route) { route.Action = action }, nil
+	return forward(listener, pool, cluster)
 }
 
 // answer is a direct response without a body.

@@ -14,7 +14,7 @@ import (
 // listeners adds the listeners that pass their checks, with their routes and clusters.
 func (t *translation) listeners() {
 	ids := map[string]bool{}
-	ports := map[int]bool{}
+	ports := map[portOf]bool{}
 	for _, listener := range sorted(t.lb.Listeners, func(l *model.Listener) string { return l.ID }) {
 		before := len(t.problems)
 		t.checkListener(listener, ids, ports)
@@ -35,8 +35,10 @@ func (t *translation) listeners() {
 func (t *translation) listener(listener *model.Listener) error {
 	pool := t.pools[listener.DefaultPoolID]
 	var filters []*listenerv3.Filter
+	var udp *listenerv3.ListenerFilter
 	var routes *routev3.RouteConfiguration
-	if listener.Protocol == model.ProtocolHTTP {
+	switch listener.Protocol {
+	case model.ProtocolHTTP:
 		cluster := ""
 		if pool != nil {
 			name, err := t.httpCluster(listener, pool)
@@ -49,25 +51,38 @@ func (t *translation) listener(listener *model.Listener) error {
 		if err != nil {
 			return err
 		}
-		if routes, err = routeConfiguration(listener, policies, cluster); err != nil {
+		if routes, err = routeConfiguration(listener, policies, pool, cluster); err != nil {
 			return err
 		}
 		if filters, err = t.httpFilters(listener); err != nil {
 			return err
 		}
-	} else {
-		cluster, err := t.tcpCluster(listener, pool)
+	case model.ProtocolUDP:
+		cluster, err := t.ownCluster(listener, pool)
 		if err != nil {
 			return err
 		}
-		if filters, err = tcpFilters(listener, cluster); err != nil {
+		if udp, err = udpFilter(listener, cluster); err != nil {
+			return err
+		}
+	default:
+		cluster, err := t.ownCluster(listener, pool)
+		if err != nil {
+			return err
+		}
+		if filters, err = tcpFilters(listener, pool, cluster); err != nil {
 			return err
 		}
 	}
 	if !t.lb.AdminStateUp || !listener.AdminStateUp {
 		return nil
 	}
-	message := t.bind(listener, filters)
+	message := t.bind(listener)
+	if udp != nil {
+		listenUDP(message, udp)
+	} else if err := listenTCP(message, listener, filters); err != nil {
+		return err
+	}
 	if err := message.ValidateAll(); err != nil {
 		return err
 	}
@@ -81,24 +96,31 @@ func (t *translation) listener(listener *model.Listener) error {
 	return nil
 }
 
-// bind puts filters behind the addresses and the port of a listener.
-func (t *translation) bind(listener *model.Listener, filters []*listenerv3.Filter) *listenerv3.Listener {
+// bind returns a listener with its addresses and its port.
+func (t *translation) bind(listener *model.Listener) *listenerv3.Listener {
 	message := &listenerv3.Listener{
 		Name:       listener.ID,
 		Address:    socketAddress(t.vips[0], listener.ProtocolPort),
 		StatPrefix: listener.ID,
 		// The VIP may come later, or be on the other amphora of a pair.
 		Freebind: wrapperspb.Bool(true),
-		// One chain, its name constant: Envoy then changes a filter in place and drains this chain alone.
-		FilterChains: []*listenerv3.FilterChain{{Name: listener.ID, Filters: filters}},
 	}
 	for _, vip := range t.vips[1:] {
 		message.AdditionalAddresses = append(message.AdditionalAddresses, &listenerv3.AdditionalAddress{
 			Address: socketAddress(vip, listener.ProtocolPort),
 		})
 	}
+	return message
+}
+
+// listenTCP puts network filters behind a listener, for the clients that it allows.
+func listenTCP(message *listenerv3.Listener, listener *model.Listener, filters []*listenerv3.Filter) error {
+	// One chain, its name constant: Envoy then changes a filter in place and drains this chain alone.
+	message.FilterChains = []*listenerv3.FilterChain{{Name: listener.ID, Filters: filters}}
 	if listener.TimeoutTCPInspect > 0 {
 		message.ListenerFiltersTimeout = milliseconds(listener.TimeoutTCPInspect)
 	}
-	return message
+	var err error
+	message.FilterChainMatcher, err = filterChainMatcher(listener)
+	return err
 }

@@ -10,8 +10,14 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
+// portOf is a port of one of the two transports: TCP and UDP may have the same.
+type portOf struct {
+	number int
+	udp    bool
+}
+
 // checkListener reports everything about a listener that cannot be served.
-func (t *translation) checkListener(listener *model.Listener, ids map[string]bool, ports map[int]bool) {
+func (t *translation) checkListener(listener *model.Listener, ids map[string]bool, ports map[portOf]bool) {
 	refuse := func(field, reason string) {
 		owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
 		t.problem(&ValidationError{Owner: owner, Field: field, Reason: reason})
@@ -22,21 +28,25 @@ func (t *translation) checkListener(listener *model.Listener, ids map[string]boo
 		refuse("listener_id", "the load balancer has another listener with this id")
 	}
 	ids[listener.ID] = true
-	tcp := false
+	port := portOf{listener.ProtocolPort, listener.Protocol == model.ProtocolUDP}
+	known := false
 	switch listener.Protocol {
-	case model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolTCP:
-		tcp = true
+	case model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolTCP, model.ProtocolUDP:
+		known = true
 	case model.ProtocolSCTP:
 		refuse("protocol", "SCTP is not supported, because Envoy does not speak it: use TCP, or the amphora provider")
 	default:
-		refuse("protocol", unsupported("the protocol", listener.Protocol)+": use HTTP, HTTPS or TCP")
+		refuse("protocol", unsupported("the protocol", listener.Protocol)+": use HTTP, HTTPS, TCP or UDP")
 	}
 	if err := checkPort(listener.ProtocolPort); err != nil {
 		refuse("protocol_port", err.Error())
-	} else if tcp && ports[listener.ProtocolPort] {
+	} else if known && ports[port] {
 		refuse("protocol_port", "the load balancer has another listener on this port")
-	} else if tcp {
-		ports[listener.ProtocolPort] = true
+	} else if known {
+		ports[port] = true
+	}
+	if listener.Protocol == model.ProtocolUDP && listener.ConnectionLimit > 0 {
+		refuse("connection_limit", "a limit of connections is not supported for UDP")
 	}
 	if listener.ConnectionLimit < model.UnlimitedConnections || listener.ConnectionLimit > math.MaxInt32 {
 		refuse("connection_limit", fmt.Sprintf("%d is not a number of connections", listener.ConnectionLimit))
@@ -73,14 +83,21 @@ func (t *translation) checkPool(listener *model.Listener, field, id string, refu
 		return
 	}
 	takes := map[string][]string{
-		model.ProtocolHTTP:  {model.ProtocolHTTP},
-		model.ProtocolHTTPS: {model.ProtocolHTTPS, model.ProtocolTCP},
-		model.ProtocolTCP:   {model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolTCP},
+		model.ProtocolHTTP:  {model.ProtocolHTTP, model.ProtocolProxy, model.ProtocolProxyV2},
+		model.ProtocolHTTPS: {model.ProtocolHTTPS, model.ProtocolProxy, model.ProtocolProxyV2, model.ProtocolTCP},
+		model.ProtocolTCP: {
+			model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolProxy, model.ProtocolProxyV2, model.ProtocolTCP,
+		},
+		model.ProtocolUDP: {model.ProtocolUDP},
 	}[listener.Protocol]
 	// A listener or pool of a protocol that is not supported has its own error already.
 	if t.pools[pool.ID] != nil && takes != nil && !slices.Contains(takes, pool.Protocol) {
 		refuse(field, fmt.Sprintf("a listener of protocol %s cannot use a pool of protocol %s",
 			listener.Protocol, pool.Protocol))
+	}
+	if listener.Protocol != model.ProtocolHTTP && byCookie(pool) {
+		refuse("default_pool_id", fmt.Sprintf("a listener of protocol %.32s cannot use a pool that keeps clients by a cookie",
+			listener.Protocol))
 	}
 }
 
@@ -102,8 +119,8 @@ func checkInsertHeaders(listener *model.Listener, refuse func(field, reason stri
 // checkClosed refuses what closes a listener to some of its clients and would leave it open if it were ignored.
 // The versions, ciphers and protocols of TLS mean nothing without it: Octavia fills in its defaults.
 func checkClosed(listener *model.Listener, refuse func(field, reason string)) {
-	if len(listener.AllowedCIDRs) > 0 {
-		refuse("allowed_cidrs", unsupported("a list of allowed CIDRs", ""))
+	if _, err := allowedCIDRs(listener); err != nil {
+		refuse("allowed_cidrs", err.Error())
 	}
 	for _, reference := range []struct {
 		field string

@@ -17,6 +17,9 @@ func localReplies() (*hcmv3.LocalReplyConfig, error) {
 		// A member that closes before it answers: Envoy says 503, HAProxy 502.
 		reply(either(flagged("UC", "UR"), answered(http.StatusBadGateway)), http.StatusBadGateway, "502 Bad Gateway",
 			"The server returned an invalid or incomplete response."),
+		// HAProxy knows no 431: what it cannot read is bad.
+		reply(either(answered(http.StatusBadRequest), answered(http.StatusRequestHeaderFieldsTooLarge)), http.StatusBadRequest, "400 Bad request",
+			"Your browser sent an invalid request."),
 		// A policy that rejects.
 		reply(answered(http.StatusForbidden), http.StatusForbidden, "403 Forbidden",
 			"Request forbidden by administrative rules."),

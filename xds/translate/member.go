@@ -24,6 +24,9 @@ func (t *translation) members(pool *model.Pool) (groups []*endpointv3.LocalityLb
 	places := make(map[string]bool, len(pool.Members))
 	for _, member := range sorted(pool.Members, func(m *model.Member) string { return m.ID }) {
 		endpoint, problem := memberEndpoint(member, ids, places)
+		if problem == nil && byCookie(pool) {
+			endpoint.Metadata = memberMetadata(member)
+		}
 		switch {
 		case problem != nil:
 			t.problem(problem)

@@ -19,6 +19,7 @@ import (
 //	Cluster of a pool, whoever uses it                        <pool id>
 //	… for an HTTP listener with its own connect timeout       <pool id>:<listener id>   HAProxy's name for a backend
 //	… for a TCP or HTTPS listener                             tcp:<listener id>
+//	… for a UDP listener                                      udp:<listener id>
 //	EDS service name                                          <cluster>@<hash of the cluster>
 //
 // No id may hold a colon or an at sign (see checkID), so that no two of them can meet. Envoy writes the colon as an
@@ -32,8 +33,13 @@ func pairClusterName(pool *model.Pool, listener *model.Listener) string {
 	return pool.ID + ":" + listener.ID
 }
 
-// tcpClusterName names the cluster that follows the default pool of a listener without routes.
-func tcpClusterName(listener *model.Listener) string { return "tcp:" + listener.ID }
+// ownClusterName names the cluster that follows the default pool of a listener without routes.
+func ownClusterName(listener *model.Listener) string {
+	if listener.Protocol == model.ProtocolUDP {
+		return "udp:" + listener.ID
+	}
+	return "tcp:" + listener.ID
+}
 
 // serviceHashBytes is enough to tell a cluster from its predecessor: nothing else is looked up by the hash.
 const serviceHashBytes = 4

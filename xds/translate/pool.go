@@ -20,18 +20,22 @@ func (t *translation) pool(pool *model.Pool) {
 		refuse("pool_id", "the load balancer has another pool with this id")
 	}
 	switch pool.Protocol {
-	case model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolTCP:
+	case model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolTCP, model.ProtocolProxy, model.ProtocolProxyV2, model.ProtocolUDP:
 	default:
-		refuse("protocol", unsupported("the protocol", pool.Protocol)+": use HTTP, HTTPS or TCP")
+		refuse("protocol", unsupported("the protocol", pool.Protocol)+": use HTTP, HTTPS, PROXY, PROXYV2, TCP or UDP")
 	}
 	switch pool.LBAlgorithm {
-	case model.AlgorithmRoundRobin, model.AlgorithmLeastConnections:
+	case model.AlgorithmRoundRobin, model.AlgorithmSourceIP, model.AlgorithmSourceIPPort:
+	case model.AlgorithmLeastConnections:
+		if pool.Protocol == model.ProtocolUDP {
+			// Envoy would pick at random: it counts no sessions of UDP.
+			refuse("lb_algorithm", "LEAST_CONNECTIONS is not supported for UDP: use ROUND_ROBIN, SOURCE_IP or SOURCE_IP_PORT")
+		}
 	default:
-		refuse("lb_algorithm", unsupported("the algorithm", pool.LBAlgorithm)+": use ROUND_ROBIN or LEAST_CONNECTIONS")
+		refuse("lb_algorithm", unsupported("the algorithm", pool.LBAlgorithm)+
+			": use ROUND_ROBIN, LEAST_CONNECTIONS, SOURCE_IP or SOURCE_IP_PORT")
 	}
-	if pool.SessionPersistence != nil {
-		refuse("session_persistence", unsupported("session persistence", pool.SessionPersistence.Type))
-	}
+	checkPersistence(pool, refuse)
 	// The versions, ciphers and protocols of TLS mean nothing without it: Octavia fills in its defaults.
 	if pool.TLSEnabled {
 		refuse("tls_enabled", unsupported("TLS to members", ""))

@@ -7,6 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -23,22 +24,23 @@ const (
 // connectRetries is HAProxy's `retries 3` with `option redispatch`, of Octavia's template.
 const connectRetries = 3
 
-// routeConfiguration sends the requests of an HTTP listener that no policy takes to a cluster, or answers 503 without one.
+// routeConfiguration sends the requests of an HTTP listener that no policy takes to the cluster of its default pool, or
+// answers 503 without one.
 //
 // The policies and the inserted headers are here and not in the listener, so that to change them drains nothing.
 func routeConfiguration(
-	listener *model.Listener, policies []*routev3.Route, cluster string,
+	listener *model.Listener, policies []*routev3.Route, pool *servedPool, cluster string,
 ) (*routev3.RouteConfiguration, error) {
 	route := &routev3.Route{Match: everything()}
-	if cluster == "" {
+	if pool == nil {
 		// The page comes from the listener, see localReplies.
 		route.Action = answer(http.StatusServiceUnavailable)
 	} else {
-		action, err := forward(listener, cluster)
+		send, err := forward(listener, pool, cluster)
 		if err != nil {
 			return nil, err
 		}
-		route.Action = action
+		send(route)
 	}
 	add, remove := insertedHeaders(listener)
 	routes := &routev3.RouteConfiguration{
@@ -49,22 +51,45 @@ func routeConfiguration(
 		RequestHeadersToAdd:    add,
 		RequestHeadersToRemove: remove,
 	}
+	if !inserts(listener, headerForwardedProto) {
+		passForwardedProto(routes.GetVirtualHosts()[0])
+	}
 	return routes, routes.ValidateAll()
 }
 
-// forward sends requests of a listener to a cluster.
-func forward(listener *model.Listener, cluster string) (*routev3.Route_Route, error) {
+// forward returns what makes a route send the requests of a listener to a cluster of a pool.
+func forward(listener *model.Listener, pool *servedPool, cluster string) (func(*routev3.Route), error) {
 	retry, err := retryPolicy(listener)
 	if err != nil {
 		return nil, err
 	}
-	return &routev3.Route_Route{Route: &routev3.RouteAction{
+	hash, filters, err := httpHash(pool.Pool)
+	if err != nil {
+		return nil, err
+	}
+	var tell []*corev3.HeaderValueOption
+	if byCookie(pool.Pool) {
+		config, header, err := session(pool.Pool)
+		if err != nil {
+			return nil, err
+		}
+		if filters == nil {
+			filters = map[string]*anypb.Any{}
+		}
+		filters[sessionFilter] = config
+		tell = append(tell, header)
+	}
+	action := &routev3.Route_Route{Route: &routev3.RouteAction{
 		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
 		// timeout bounds the whole answer and would cut off downloads; HAProxy bounds silence only.
 		Timeout:     durationpb.New(0),
 		IdleTimeout: milliseconds(silence(listener)),
 		RetryPolicy: retry,
-	}}, nil
+		HashPolicy:  hash,
+	}}
+	return func(route *routev3.Route) {
+		route.Action, route.TypedPerFilterConfig, route.ResponseHeadersToAdd = action, filters, tell
+	}, nil
 }
 
 // retryPolicy tries other members when one cannot be connected to, and bounds a member's silence: from the end of the
@@ -93,7 +118,7 @@ func insertedHeaders(listener *model.Listener) (add []*corev3.HeaderValueOption,
 			Header: &corev3.HeaderValue{Key: strings.ToLower(name), Value: value}, AppendAction: action,
 		})
 	}
-	remove = []string{"x-envoy-external-address"}
+	remove = []string{"x-envoy-external-address", headerKeptProto}
 	if inserts(listener, headerForwardedFor) {
 		// One header, joined by a comma, where HAProxy adds a second line: the same list to RFC 9110.
 		header(headerForwardedFor, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
@@ -104,8 +129,6 @@ func insertedHeaders(listener *model.Listener) (add []*corev3.HeaderValueOption,
 	}
 	if inserts(listener, headerForwardedProto) {
 		header(headerForwardedProto, "http", corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
-	} else {
-		remove = append(remove, strings.ToLower(headerForwardedProto))
 	}
 	return add, remove
 }
