@@ -37,13 +37,12 @@ func TestRefused(t *testing.T) {
 				"The header X-SSL-Issuer cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.",
 		},
 		"many": {
-			"POST", "/v1/pools", strings.Replace(newPool, `"TCP"`, `"PROXY", "tls_enabled": true, "tls_ciphers": "HIGH",
-				"session_persistence": {"type": "SOURCE_IP"}, "healthmonitor": {"healthmonitor_id": "`+monitorID+`"}`, 1),
+			"POST", "/v1/pools", strings.Replace(newPool, `"TCP"`, `"SCTP",
+				"session_persistence": {"type": "HTTP_COOKIE", "persistence_timeout": 60, "persistence_granularity": "255.255.255.0"}`, 1),
 			501, "unsupported_option", "protocol",
-			"PROXY pools are not supported yet; use a TCP or HTTP pool, whose members see the amphora's address. " +
-				"Session persistence is not supported yet; create the pool without it. " +
-				"TLS to the members is not supported yet; use a pool without it, and an HTTPS pool to pass TLS through to the " +
-				"members. (And 2 more.)",
+			"Envoy has no SCTP; use a TCP pool, or the provider amphora for SCTP. " +
+				"A pool of protocol SCTP sees no cookies; use session persistence SOURCE_IP, or an HTTP pool. " +
+				"A persistence_timeout is not supported: a client stays on its member for good; create the pool without it. (And 1 more.)",
 		},
 		"in a tree": {
 			"POST", "/v1/loadbalancers", strings.Replace(treeJSON, `"protocol_port": 8080`, `"protocol_port": 8080, "vnic_type": "direct"`, 1),
@@ -109,7 +108,7 @@ func TestRefused(t *testing.T) {
 		},
 		"pool for a listener": {
 			"POST", "/v1/pools", strings.Replace(newPool, `"TCP"`, `"TCP", "listener_id": "`+otherID+`"`, 1), 400, "invalid", "listener_id",
-			"A listener of protocol HTTP cannot have a pool of protocol TCP; it can have HTTP.",
+			"A listener of protocol HTTP cannot have a pool of protocol TCP; it can have HTTP, PROXY and PROXYV2.",
 		},
 		"unknown field": {
 			"POST", "/v1/pools/" + poolID + "/members", `{"member_id": "` + newID + `", "wieght": 1}`, 400, "invalid", "wieght",

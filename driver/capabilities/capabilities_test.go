@@ -81,6 +81,26 @@ func TestSupported(t *testing.T) {
 		"limits": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) {
 			l.ConnectionLimit, l.TimeoutTCPInspect = 100, 1000
 		},
+		"CIDRs": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) {
+			l.AllowedCIDRs = []string{"10.0.0.1/8", "2001:db8::/32"}
+		},
+		"UDP beside TCP": func(lb *model.LoadBalancer, _ *model.Listener, p *model.Pool, _ *model.Member) {
+			second := model.Pool{ID: otherID, Protocol: "UDP", LBAlgorithm: "SOURCE_IP_PORT"}
+			second.SessionPersistence = &model.SessionPersistence{
+				Type: "SOURCE_IP", PersistenceTimeout: 360, PersistenceGranularity: "255.255.255.255",
+			}
+			lb.Pools = append(lb.Pools, second)
+			lb.Listeners = append(lb.Listeners, model.Listener{ID: otherID, Protocol: "UDP", ProtocolPort: 80, DefaultPoolID: otherID})
+		},
+		"PROXY": func(_ *model.LoadBalancer, _ *model.Listener, p *model.Pool, _ *model.Member) {
+			p.Protocol, p.SessionPersistence = "PROXY", &model.SessionPersistence{Type: "HTTP_COOKIE"}
+		},
+		"PROXYV2": func(_ *model.LoadBalancer, l *model.Listener, p *model.Pool, _ *model.Member) {
+			l.Protocol, p.Protocol = "HTTPS", "PROXYV2"
+		},
+		"application's cookie": func(_ *model.LoadBalancer, _ *model.Listener, p *model.Pool, _ *model.Member) {
+			p.LBAlgorithm, p.SessionPersistence = "SOURCE_IP", &model.SessionPersistence{Type: "APP_COOKIE", CookieName: "JSESSIONID"}
+		},
 		"no limit": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) { l.ConnectionLimit = 0 },
 		"backup":   func(_ *model.LoadBalancer, _ *model.Listener, _ *model.Pool, m *model.Member) { m.Backup = true },
 		"no client auth": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) {

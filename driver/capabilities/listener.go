@@ -17,8 +17,7 @@ const (
 )
 
 func listenerProtocols() (supported []string, refused map[string]string) {
-	return []string{model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS}, map[string]string{
-		model.ProtocolUDP:  "UDP listeners are not supported yet; use a TCP listener, or the provider amphora for UDP.",
+	return []string{model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolUDP}, map[string]string{
 		model.ProtocolSCTP: "Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		model.ProtocolTerminatedHTTPS: "TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which " +
 			"passes TLS through to the members.",
@@ -31,8 +30,9 @@ func listenerRefusals() []refusal[model.Listener] {
 		"passes TLS through to the members."
 	return []refusal[model.Listener]{
 		{
-			"allowed_cidrs", func(l *model.Listener) bool { return len(l.AllowedCIDRs) > 0 },
-			"Allowed CIDRs are not supported yet; create the listener without them and restrict access at the members.",
+			"connection_limit",
+			func(l *model.Listener) bool { return l.Protocol == model.ProtocolUDP && l.ConnectionLimit > 0 },
+			"A connection limit is not supported for UDP; leave connection_limit at -1, which is no limit.",
 		},
 		{
 			"default_tls_container_ref",
@@ -100,6 +100,7 @@ func (c *checker) listener(i int, l *model.Listener) {
 	c.between(o, "timeout_member_data", l.TimeoutMemberData, 0, maxTimeout, " ms")
 	c.between(o, "timeout_tcp_inspect", l.TimeoutTCPInspect, 0, maxTimeout, " ms")
 	c.insertHeaders(o, l)
+	c.allowedCIDRs(o, l)
 	refuse(c, o, l, listenerRefusals())
 	if l.DefaultPoolID != "" {
 		c.usesPool(o, "default_pool_id", l, l.DefaultPoolID)
@@ -124,6 +125,9 @@ func (c *checker) usesPool(o object, field string, l *model.Listener, id string)
 		usable := slices.DeleteFunc(served, func(protocol string) bool { return !CanServe(l.Protocol, protocol) })
 		c.invalid(o, field, "A listener of protocol %s cannot have a pool of protocol %s; it can have %s.",
 			l.Protocol, pool.Protocol, enumerate(usable))
+	case pool != nil && byCookie(pool) && l.Protocol != "" && !readsRequests(l.Protocol):
+		c.unsupported(o, field, fmt.Sprintf("A listener of protocol %s sees no cookies; use an HTTP listener, or a pool with session "+
+			"persistence SOURCE_IP.", clip(l.Protocol)))
 	}
 }
 

@@ -8,28 +8,28 @@ import (
 )
 
 func poolProtocols() (supported []string, refused map[string]string) {
-	const proxy = " pools are not supported yet; use a TCP or HTTP pool, whose members see the amphora's address."
-	return []string{model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS}, map[string]string{
-		model.ProtocolUDP:     "UDP pools are not supported yet; use a TCP pool, or the provider amphora for UDP.",
-		model.ProtocolSCTP:    "Envoy has no SCTP; use a TCP pool, or the provider amphora for SCTP.",
-		model.ProtocolProxy:   "PROXY" + proxy,
-		model.ProtocolProxyV2: "PROXYV2" + proxy,
-	}
+	return []string{
+			model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolProxy, model.ProtocolProxyV2, model.ProtocolUDP,
+		}, map[string]string{
+			model.ProtocolSCTP: "Envoy has no SCTP; use a TCP pool, or the provider amphora for SCTP.",
+		}
 }
 
-func poolAlgorithms() (supported []string, refused map[string]string) {
-	const instead = " is not supported yet; use ROUND_ROBIN or LEAST_CONNECTIONS."
-	return []string{model.AlgorithmRoundRobin, model.AlgorithmLeastConnections}, map[string]string{
-		model.AlgorithmSourceIP:     "The algorithm SOURCE_IP" + instead,
-		model.AlgorithmSourceIPPort: "The algorithm SOURCE_IP_PORT" + instead,
+func poolAlgorithms() []string {
+	return []string{
+		model.AlgorithmRoundRobin, model.AlgorithmLeastConnections, model.AlgorithmSourceIP, model.AlgorithmSourceIPPort,
 	}
 }
 
 func poolRefusals() []refusal[model.Pool] {
 	return []refusal[model.Pool]{
 		{
-			"session_persistence", func(p *model.Pool) bool { return p.SessionPersistence != nil },
-			"Session persistence is not supported yet; create the pool without it.",
+			"lb_algorithm",
+			func(p *model.Pool) bool {
+				return p.Protocol == model.ProtocolUDP && p.LBAlgorithm == model.AlgorithmLeastConnections
+			},
+			"The algorithm LEAST_CONNECTIONS is not supported for UDP, which has no connections to count; use ROUND_ROBIN, SOURCE_IP " +
+				"or SOURCE_IP_PORT.",
 		},
 	}
 }
@@ -39,8 +39,8 @@ func (c *checker) pool(i int, p *model.Pool) {
 	c.identity(o, "pool_id", "loadbalancer_id", p.LoadBalancerID, c.lb.ID)
 	supported, refused := poolProtocols()
 	c.choice(o, "protocol", p.Protocol, supported, refused)
-	supported, refused = poolAlgorithms()
-	c.choice(o, "lb_algorithm", p.LBAlgorithm, supported, refused)
+	c.choice(o, "lb_algorithm", p.LBAlgorithm, poolAlgorithms(), nil)
+	c.sessionPersistence(o, p)
 	refuse(c, o, p, poolRefusals())
 	refuse(c, o, p, poolTLSRefusals())
 	if p.HealthMonitor != nil {

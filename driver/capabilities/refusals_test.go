@@ -63,10 +63,6 @@ func unsupported() map[string]refusal {
 			func(lb *model.LoadBalancer) { lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },
 			"listeners[0].protocol: Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		},
-		"UDP": {
-			func(lb *model.LoadBalancer) { lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "UDP", "" },
-			"listeners[0].protocol: UDP listeners are not supported yet; use a TCP listener, or the provider amphora for UDP.",
-		},
 		"PROMETHEUS": {
 			func(lb *model.LoadBalancer) {
 				lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "PROMETHEUS", ""
@@ -76,10 +72,6 @@ func unsupported() map[string]refusal {
 		"TERMINATED_HTTPS": {
 			onListener(func(l *model.Listener) { l.Protocol = "TERMINATED_HTTPS" }),
 			"listeners[0].protocol: TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which passes TLS through to the members.",
-		},
-		"CIDRs": {
-			onListener(func(l *model.Listener) { l.AllowedCIDRs = []string{"0.0.0.0/0"} }),
-			"listeners[0].allowed_cidrs: Allowed CIDRs are not supported yet; create the listener without them and restrict access at the members.",
 		},
 		"headers of TCP": {
 			func(lb *model.LoadBalancer) {
@@ -140,29 +132,43 @@ func unsupported() map[string]refusal {
 			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },
 			"pools[0].protocol: Envoy has no SCTP; use a TCP pool, or the provider amphora for SCTP.",
 		},
-		"pool UDP": {
-			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "UDP", "" },
-			"pools[0].protocol: UDP pools are not supported yet; use a TCP pool, or the provider amphora for UDP.",
+		"limit of UDP": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID, lb.Listeners[0].ConnectionLimit = "UDP", "", 5
+			},
+			"listeners[0].connection_limit: A connection limit is not supported for UDP; leave connection_limit at -1, which is no limit.",
 		},
-		"PROXY": {
-			onPool(func(p *model.Pool) { p.Protocol = "PROXY" }),
-			"pools[0].protocol: PROXY pools are not supported yet; use a TCP or HTTP pool, whose members see the amphora's address.",
+		"least connections of UDP": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0].Protocol, lb.Pools[0].Protocol, lb.Pools[0].LBAlgorithm = "UDP", "UDP", "LEAST_CONNECTIONS"
+			},
+			"pools[0].lb_algorithm: The algorithm LEAST_CONNECTIONS is not supported for UDP, which has no connections to count; use ROUND_ROBIN, SOURCE_IP or SOURCE_IP_PORT.",
 		},
-		"PROXYV2": {
-			onPool(func(p *model.Pool) { p.Protocol = "PROXYV2" }),
-			"pools[0].protocol: PROXYV2 pools are not supported yet; use a TCP or HTTP pool, whose members see the amphora's address.",
+		"cookie of a TCP pool": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0].DefaultPoolID, lb.Pools[0].Protocol = "", "TCP"
+				lb.Pools[0].SessionPersistence = &model.SessionPersistence{Type: "HTTP_COOKIE"}
+			},
+			"pools[0].session_persistence: A pool of protocol TCP sees no cookies; use session persistence SOURCE_IP, or an HTTP pool.",
 		},
-		"SOURCE_IP": {
-			onPool(func(p *model.Pool) { p.LBAlgorithm = "SOURCE_IP" }),
-			"pools[0].lb_algorithm: The algorithm SOURCE_IP is not supported yet; use ROUND_ROBIN or LEAST_CONNECTIONS.",
+		"cookie of a TCP listener": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0].Protocol = "TCP"
+				lb.Pools[0].SessionPersistence = &model.SessionPersistence{Type: "APP_COOKIE", CookieName: "c"}
+			},
+			"listeners[0].default_pool_id: A listener of protocol TCP sees no cookies; use an HTTP listener, or a pool with session persistence SOURCE_IP.",
 		},
-		"SOURCE_IP_PORT": {
-			onPool(func(p *model.Pool) { p.LBAlgorithm = "SOURCE_IP_PORT" }),
-			"pools[0].lb_algorithm: The algorithm SOURCE_IP_PORT is not supported yet; use ROUND_ROBIN or LEAST_CONNECTIONS.",
+		"persistence timeout": {
+			onPool(func(p *model.Pool) {
+				p.SessionPersistence = &model.SessionPersistence{Type: "SOURCE_IP", PersistenceTimeout: 60}
+			}),
+			"pools[0].session_persistence: A persistence_timeout is not supported: a client stays on its member for good; create the pool without it.",
 		},
-		"persistence": {
-			onPool(func(p *model.Pool) { p.SessionPersistence = &model.SessionPersistence{Type: "SOURCE_IP"} }),
-			"pools[0].session_persistence: Session persistence is not supported yet; create the pool without it.",
+		"persistence granularity": {
+			onPool(func(p *model.Pool) {
+				p.SessionPersistence = &model.SessionPersistence{Type: "SOURCE_IP", PersistenceGranularity: "255.255.255.0"}
+			}),
+			"pools[0].session_persistence: A persistence_granularity is not supported: each address is a client of its own; create the pool without it.",
 		},
 		"pool TLS": {
 			onPool(func(p *model.Pool) { p.TLSEnabled = true }),
@@ -266,7 +272,7 @@ func TestInvalid(t *testing.T) {
 		},
 		"protocol": {
 			onListener(func(l *model.Listener) { l.Protocol = "GOPHER" }),
-			`listeners[0].protocol: "GOPHER" is not a value of protocol in Octavia; supported are HTTP, TCP and HTTPS.`,
+			`listeners[0].protocol: "GOPHER" is not a value of protocol in Octavia; supported are HTTP, TCP, HTTPS and UDP.`,
 		},
 		"port 0": {
 			onListener(func(l *model.Listener) { l.ProtocolPort = 0 }),
@@ -322,19 +328,50 @@ func TestInvalid(t *testing.T) {
 		},
 		"combination": {
 			onPool(func(p *model.Pool) { p.Protocol = "TCP" }),
-			"listeners[0].default_pool_id: A listener of protocol HTTP cannot have a pool of protocol TCP; it can have HTTP.",
+			"listeners[0].default_pool_id: A listener of protocol HTTP cannot have a pool of protocol TCP; it can have HTTP, PROXY and PROXYV2.",
 		},
 		"pool protocol": {
 			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "", "" },
-			`pools[0].protocol: "" is not a value of protocol in Octavia; supported are HTTP, TCP and HTTPS.`,
+			`pools[0].protocol: "" is not a value of protocol in Octavia; supported are HTTP, TCP, HTTPS, PROXY, PROXYV2 and UDP.`,
 		},
 		"algorithm": {
 			onPool(func(p *model.Pool) { p.LBAlgorithm = "RANDOM" }),
-			`pools[0].lb_algorithm: "RANDOM" is not a value of lb_algorithm in Octavia; supported are ROUND_ROBIN and LEAST_CONNECTIONS.`,
+			`pools[0].lb_algorithm: "RANDOM" is not a value of lb_algorithm in Octavia; supported are ROUND_ROBIN, LEAST_CONNECTIONS, SOURCE_IP and SOURCE_IP_PORT.`,
 		},
 		"long value": {
 			onPool(func(p *model.Pool) { p.LBAlgorithm = strings.Repeat("é", 100) }),
-			`pools[0].lb_algorithm: "` + strings.Repeat("é", 64) + `…" is not a value of lb_algorithm in Octavia; supported are ROUND_ROBIN and LEAST_CONNECTIONS.`,
+			`pools[0].lb_algorithm: "` + strings.Repeat("é", 64) + `…" is not a value of lb_algorithm in Octavia; supported are ROUND_ROBIN, LEAST_CONNECTIONS, SOURCE_IP and SOURCE_IP_PORT.`,
+		},
+		"CIDR": {
+			onListener(func(l *model.Listener) { l.AllowedCIDRs = []string{"10.0.0.0/8", "10.0.0.0/33"} }),
+			`listeners[0].allowed_cidrs: allowed_cidrs must be addresses with the length of a prefix, as 192.0.2.0/24, not "10.0.0.0/33".`,
+		},
+		"address for a CIDR": {
+			onListener(func(l *model.Listener) { l.AllowedCIDRs = []string{"10.0.0.1"} }),
+			`listeners[0].allowed_cidrs: allowed_cidrs must be addresses with the length of a prefix, as 192.0.2.0/24, not "10.0.0.1".`,
+		},
+		"persistence": {
+			onPool(func(p *model.Pool) { p.SessionPersistence = &model.SessionPersistence{Type: "STICKY"} }),
+			`pools[0].session_persistence: "STICKY" is not a value of session_persistence in Octavia; supported are SOURCE_IP, HTTP_COOKIE and APP_COOKIE.`,
+		},
+		"cookie without a name": {
+			onPool(func(p *model.Pool) { p.SessionPersistence = &model.SessionPersistence{Type: "APP_COOKIE"} }),
+			`pools[0].session_persistence: cookie_name must be a token of 1 to 255 characters, not "".`,
+		},
+		"cookie's name": {
+			onPool(func(p *model.Pool) {
+				p.SessionPersistence = &model.SessionPersistence{Type: "APP_COOKIE", CookieName: "a=b"}
+			}),
+			`pools[0].session_persistence: cookie_name must be a token of 1 to 255 characters, not "a=b".`,
+		},
+		"port taken by UDP": {
+			func(lb *model.LoadBalancer) {
+				second := model.Listener{ID: otherID, Protocol: "UDP", ProtocolPort: 80}
+				third := second
+				third.ID = "20000000-0000-4000-8000-000000000009"
+				lb.Listeners = append(lb.Listeners, second, third)
+			},
+			"listeners[2].protocol_port: Port 80 is taken by the listener " + otherID + ", which is UDP over the same transport.",
 		},
 		"address": {
 			onMember(func(m *model.Member) { m.Address = "web1.example.org" }),

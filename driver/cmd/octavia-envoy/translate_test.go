@@ -77,19 +77,14 @@ func TestREADMEQuotesRefusals(t *testing.T) {
 	_, table, _ := strings.Cut(string(readme), "| asked for | the user reads |\n|---|---|\n")
 	table, _, _ = strings.Cut(table, "\n\n")
 	const id = "7f3c1f0a-52f4-4a0e-9d3c-2f6f4c1f7a11"
-	listener, pool, lb := "  default_pool_id:", "  lb_algorithm:", "vip_address:"
+	pool, lb := "  lb_algorithm:", "vip_address:"
 	asked := map[string][2]string{ // what of the example becomes what
-		"SCTP":                {"protocol: HTTP", "protocol: SCTP"},
-		"UDP":                 {"protocol: HTTP", "protocol: UDP"},
-		"TERMINATED_HTTPS":    {"protocol: HTTP", "protocol: TERMINATED_HTTPS"},
-		"PROMETHEUS":          {"protocol: HTTP", "protocol: PROMETHEUS"},
-		"L7 policies":         {listener, "  l7policies: [{l7policy_id: " + id + ", action: REJECT}]\n" + listener},
-		"health monitors":     {pool, "  healthmonitor: {healthmonitor_id: " + id + ", type: HTTP}\n" + pool},
-		"session persistence": {pool, "  session_persistence: {type: SOURCE_IP}\n" + pool},
-		"SOURCE_IP":           {"ROUND_ROBIN", "SOURCE_IP"},
-		"allowed CIDRs":       {listener, "  allowed_cidrs: [192.0.2.0/24]\n" + listener},
-		"additional VIPs":     {lb, "additional_vips: [{ip_address: 192.0.2.1}]\n" + lb},
-		"ACTIVE_STANDBY":      {lb, "flavor: {loadbalancer_topology: ACTIVE_STANDBY}\n" + lb},
+		"SCTP":             {"protocol: HTTP", "protocol: SCTP"},
+		"TERMINATED_HTTPS": {"protocol: HTTP", "protocol: TERMINATED_HTTPS"},
+		"PROMETHEUS":       {"protocol: HTTP", "protocol: PROMETHEUS"},
+		"health monitors":  {pool, "  healthmonitor: {healthmonitor_id: " + id + ", type: HTTP}\n" + pool},
+		"additional VIPs":  {lb, "additional_vips: [{ip_address: 192.0.2.1}]\n" + lb},
+		"ACTIVE_STANDBY":   {lb, "flavor: {loadbalancer_topology: ACTIVE_STANDBY}\n" + lb},
 	}
 	for row := range strings.SplitSeq(table, "\n") {
 		cells := strings.Split(strings.Trim(row, "| "), " | ")
