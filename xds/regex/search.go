@@ -184,15 +184,15 @@ func width(re *syntax.Regexp) (shortest int, some bool) {
 		return min(shortest, re.Min), some && re.Max != 0
 	case syntax.OpConcat:
 		for _, sub := range re.Sub {
-			least, any := width(sub)
-			shortest, some = shortest+least, some || any
+			least, wide := width(sub)
+			shortest, some = shortest+least, some || wide
 		}
 		return shortest, some
 	case syntax.OpAlternate:
 		shortest = 1
 		for _, sub := range re.Sub {
-			least, any := width(sub)
-			shortest, some = min(shortest, least), some || any
+			least, wide := width(sub)
+			shortest, some = min(shortest, least), some || wide
 		}
 		return shortest, some
 	}
@@ -236,12 +236,7 @@ func empty(re *syntax.Regexp) bool {
 			}
 		}
 	case syntax.OpAlternate:
-		for _, sub := range re.Sub {
-			if empty(sub) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(re.Sub, empty)
 	}
 	return true
 }

@@ -37,38 +37,46 @@ func TestWhatDrains(t *testing.T) {
 		"its weight": {func(_, _, _ *model.Listener, http, _, _ *model.Pool) { http.Members[0].Weight = 0 }, nil, []string{"changed http@"}},
 		"HTTP: no cookies": {
 			func(_, _, _ *model.Listener, http, _, _ *model.Pool) { http.SessionPersistence = nil },
-			nil, []string{"changed http", "changed web", "gone http@", "new http@"},
+			nil,
+			[]string{"changed http", "changed web", "gone http@", "new http@"},
 		},
 		"HTTP: an application's cookie": {func(_, _, _ *model.Listener, http, _, _ *model.Pool) {
 			http.SessionPersistence = &model.SessionPersistence{Type: persistAppCookie, CookieName: "c"}
 		}, nil, []string{"changed web"}},
 		"HTTP: by source": {
 			func(_, _, _ *model.Listener, http, _, _ *model.Pool) { http.SessionPersistence = kept },
-			nil, []string{"changed http", "changed web", "gone http@", "new http@"},
+			nil,
+			[]string{"changed http", "changed web", "gone http@", "new http@"},
 		},
 		"HTTP: by source and port": {
 			func(_, _, _ *model.Listener, http, _, _ *model.Pool) { http.LBAlgorithm = model.AlgorithmSourceIPPort },
-			nil, []string{"changed http", "changed web", "gone http@", "new http@"},
+			nil,
+			[]string{"changed http", "changed web", "gone http@", "new http@"},
 		},
 		"TCP: by source": {
 			func(_, _, _ *model.Listener, _, tcp, _ *model.Pool) { tcp.LBAlgorithm = model.AlgorithmSourceIP },
-			nil, []string{"changed tcp", "changed tcp:db", "gone tcp:db@", "gone tcp@", "new tcp:db@", "new tcp@"},
+			nil,
+			[]string{"changed tcp", "changed tcp:db", "gone tcp:db@", "gone tcp@", "new tcp:db@", "new tcp@"},
 		},
 		"TCP: by source and port": {
 			func(_, _, _ *model.Listener, _, tcp, _ *model.Pool) { tcp.LBAlgorithm = model.AlgorithmSourceIPPort },
-			[]string{"db"}, []string{"changed db", "changed tcp", "changed tcp:db", "gone tcp:db@", "gone tcp@", "new tcp:db@", "new tcp@"},
+			[]string{"db"},
+			[]string{"changed db", "changed tcp", "changed tcp:db", "gone tcp:db@", "gone tcp@", "new tcp:db@", "new tcp@"},
 		},
 		"TCP: to PROXY protocol": {
 			func(_, db, _ *model.Listener, _, _, _ *model.Pool) { db.DefaultPoolID = "proxy" },
-			nil, []string{"changed tcp:db", "gone tcp:db@", "new tcp:db@"},
+			nil,
+			[]string{"changed tcp:db", "gone tcp:db@", "new tcp:db@"},
 		},
 		"UDP: by source": {
 			func(_, _, _ *model.Listener, _, _, udp *model.Pool) { udp.SessionPersistence = kept },
-			nil, []string{"changed udp", "changed udp:dns", "gone udp:dns@", "gone udp@", "new udp:dns@", "new udp@"},
+			nil,
+			[]string{"changed udp", "changed udp:dns", "gone udp:dns@", "gone udp@", "new udp:dns@", "new udp@"},
 		},
 		"UDP: by source and port": {
 			func(_, _, _ *model.Listener, _, _, udp *model.Pool) { udp.LBAlgorithm = model.AlgorithmSourceIPPort },
-			nil, []string{"changed udp", "changed udp:dns", "gone udp:dns@", "gone udp@", "new udp:dns@", "new udp@"},
+			nil,
+			[]string{"changed udp", "changed udp:dns", "gone udp:dns@", "gone udp@", "new udp:dns@", "new udp@"},
 		},
 		"UDP: no pool": {func(_, _, dns *model.Listener, _, _, _ *model.Pool) { dns.DefaultPoolID = "" }, nil, nil},
 		// In place, and the filter chain is the same: TestAllowedCIDRsKeepConnections.
@@ -77,7 +85,8 @@ func TestWhatDrains(t *testing.T) {
 		}, []string{"web"}, []string{"changed web"}},
 		"a limit": {
 			func(_, db, _ *model.Listener, _, _, _ *model.Pool) { db.ConnectionLimit = 5 },
-			[]string{"db"}, []string{"changed db"},
+			[]string{"db"},
+			[]string{"changed db"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"slices"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -29,7 +30,7 @@ func l7Matches(rules []*model.L7Rule) ([]*routev3.RouteMatch, error) {
 		var product [][]*routev3.HeaderMatcher
 		for _, alternative := range alternatives {
 			for _, matcher := range matchers {
-				product = append(product, append(alternative[:len(alternative):len(alternative)], matcher))
+				product = append(product, append(slices.Clip(alternative), matcher))
 			}
 		}
 		alternatives = product

@@ -56,11 +56,11 @@ func TestHTTPCookie(t *testing.T) {
 	serve(t, lb)
 
 	request := func(path string, lines ...string) string {
-		text := "GET " + path + " HTTP/1.1\r\nHost: x\r\n"
-		for _, line := range lines {
-			text += "Cookie: " + line + "\r\n"
+		cookies := ""
+		if len(lines) > 0 {
+			cookies = "Cookie: " + strings.Join(lines, "\r\nCookie: ") + "\r\n"
 		}
-		return text + "\r\n"
+		return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + cookies + "\r\n"
 	}
 	t.Run("a client comes back", func(t *testing.T) {
 		for _, id := range []string{"web", "least", "hashed"} {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func spoken(t *testing.T, l *model.Listener, connection *net.TCPConn) string {
 func TestSource(t *testing.T) {
 	var members []string
 	for i := range 4 {
-		members = append(members, named(t, fmt.Sprint(i)))
+		members = append(members, named(t, strconv.Itoa(i)))
 	}
 	lb := &model.LoadBalancer{}
 	for _, protocol := range []string{"HTTP", "TCP"} {
