@@ -161,7 +161,9 @@ func (m *mutator) text() string {
 		"\x00", "\xff\xfe", "a\r\nb: c", "%DOWNSTREAM_LOCAL_PORT%", "%", strings.Repeat("x", 100_000), "../../etc", "true", "TRUE",
 		"HTTP", "HTTPS", "TCP", "UDP", "SCTP", "PROXY", "TERMINATED_HTTPS", "ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP",
 		"X-Forwarded-For", "NONE", "PROXYV2", "SOURCE_IP_PORT", "HTTP_COOKIE", "APP_COOKIE", "JSESSIONID", "10.0.0.1/8", "::/0", "1.2.3.4/33",
-		"255.255.255.0", ":cookie",
+		"255.255.255.0", ":cookie", "REJECT", "REDIRECT_TO_URL", "REDIRECT_PREFIX", "REDIRECT_TO_POOL", "HOST_NAME", "PATH", "FILE_TYPE",
+		"HEADER", "COOKIE", "SSL_DN_FIELD", "REGEX", "STARTS_WITH", "ENDS_WITH", "CONTAINS", "EQUAL_TO", ")|(", "(?i", "\\", "^(a|$)?", "[^?]*",
+		"\"a b\"", "https://u.example/%", "(?:a{30}){30}", "\u0000\u00e9", ":path",
 	}
 	return all[m.IntN(len(all))]
 }

@@ -64,6 +64,19 @@ func TestWhatAChangeTouches(t *testing.T) {
 		"HTTP: headers": {func(lb *model.LoadBalancer) {
 			lb.Listeners[0].InsertHeaders = map[string]string{"X-Forwarded-For": "true"}
 		}, []string{"changed web"}},
+		"HTTP: a policy": {func(lb *model.LoadBalancer) {
+			lb.Listeners[0].L7Policies = []model.L7Policy{rejects("a")}
+		}, []string{"changed web"}},
+		"HTTP: a policy to a pool": {func(lb *model.LoadBalancer) {
+			elsewhere := rejects("a")
+			elsewhere.Action, elsewhere.RedirectPoolID = model.L7ActionRedirectToPool, "green"
+			lb.Listeners[0].L7Policies = []model.L7Policy{elsewhere}
+		}, []string{"changed web"}},
+		"HTTP: a policy that is down": {func(lb *model.LoadBalancer) {
+			down := rejects("a")
+			down.AdminStateUp = false
+			lb.Listeners[0].L7Policies = []model.L7Policy{down}
+		}, nil},
 		"TCP: a pool":     {func(lb *model.LoadBalancer) { lb.Listeners[1].DefaultPoolID = "green" }, []string{"changed tcp:db@"}},
 		"TCP: no pool":    {func(lb *model.LoadBalancer) { lb.Listeners[1].DefaultPoolID = "" }, []string{"changed tcp:db@"}},
 		"a listener down": {func(lb *model.LoadBalancer) { lb.Listeners[1].AdminStateUp = false }, []string{"gone db"}},
@@ -85,6 +98,12 @@ func TestWhatAChangeTouches(t *testing.T) {
 			}
 		})
 	}
+}
+
+func rejects(id string) model.L7Policy {
+	return model.L7Policy{ID: id, AdminStateUp: true, Action: model.L7ActionReject, Position: 1, Rules: []model.L7Rule{{
+		ID: "r", AdminStateUp: true, Type: model.L7TypePath, CompareType: model.L7CompareRegex, Value: "^/a",
+	}}}
 }
 
 // changes lists the names that differ, those of endpoints without their hash.
