@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 var l7Seed = flag.Uint64("l7seed", 2026, "what TestL7AsHAProxy draws its policies and requests from")
@@ -26,7 +27,7 @@ var l7Seed = flag.Uint64("l7seed", 2026, "what TestL7AsHAProxy draws its policie
 func TestL7AsHAProxy(t *testing.T) {
 	binary, err := exec.LookPath("haproxy")
 	if err != nil {
-		t.Skip("there is no haproxy to compare with: apt-get install haproxy")
+		t.Fatal("there is no haproxy to compare with: apt-get install haproxy")
 	}
 	member := func(name string) string {
 		return server(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(name)) })
@@ -245,7 +246,7 @@ func runHAProxy(t *testing.T, binary string, lb *model.LoadBalancer, ports []int
 			t.Logf("HAProxy said:\n%s", output.String())
 		}
 	})
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testkit.Patience)
 	for !slices.ContainsFunc(ports[len(ports)-1:], func(port int) bool {
 		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", fmt.Sprintf("%s:%d", vip, port))
 		if err == nil {
