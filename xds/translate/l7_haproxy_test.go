@@ -36,7 +36,7 @@ func TestL7AsHAProxy(t *testing.T) {
 		pool("blue", "HTTP", member("blue")), pool("green", "HTTP", member("green")), pool("down", "HTTP", member("down")),
 	}}
 	lb.Pools[2].AdminStateUp = false
-	draw := &l7Draw{rand.New(rand.NewPCG(*l7Seed, 7))} //nolint:gosec // the same every time
+	draw := &l7Draw{rand.New(rand.NewPCG(*l7Seed, 7))}
 	const listeners, requests = 60, 40
 	ports := make([]int, listeners)
 	for i := range listeners {
@@ -176,6 +176,7 @@ func l7Lines(l *model.Listener) string {
 			continue
 		}
 		condition := " if"
+		var conditionSb179 strings.Builder
 		for _, rule := range rules {
 			escaped := strings.ReplaceAll(strings.ReplaceAll(rule.Value, `\`, `\\`), " ", `\ `)
 			match := " " + map[string]string{
@@ -190,12 +191,13 @@ func l7Lines(l *model.Listener) string {
 				model.L7TypeHeader: "req.hdr(" + rule.Key + ")", model.L7TypeCookie: "req.cook(" + rule.Key + ")",
 			}[rule.Type]
 			fmt.Fprintf(&text, "    acl %s %s%s %s\n", rule.ID, what, match, escaped)
-			condition += " "
+			conditionSb179.WriteString(" ")
 			if rule.Invert {
-				condition += "!"
+				conditionSb179.WriteString("!")
 			}
-			condition += rule.ID
+			conditionSb179.WriteString(rule.ID)
 		}
+		condition += conditionSb179.String()
 		code := ""
 		if policy.RedirectHTTPCode != 0 {
 			code = fmt.Sprintf(" code %d", policy.RedirectHTTPCode)
