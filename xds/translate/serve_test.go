@@ -58,6 +58,12 @@ func serve(t *testing.T, lb *model.LoadBalancer) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveResources(t, lb, res)
+}
+
+// serveResources is serve with these resources of the load balancer.
+func serveResources(t *testing.T, lb *model.LoadBalancer, res *Resources) {
+	t.Helper()
 	var output bytes.Buffer
 	command := exec.Command(envoybin.Path(t), "-c", writeStatic(t, res), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn")
 	command.Stdout, command.Stderr = &output, &output
