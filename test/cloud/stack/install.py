@@ -42,6 +42,7 @@ def packages(progress, tests=False):
             "gcc": _command("gcc"),  # the race detector needs cgo
             "libc6-dev": Path("/usr/include/stdlib.h").exists(),
             "postgresql": bool(glob.glob("/usr/lib/postgresql/*/bin/postgres")),
+            "haproxy": _command("haproxy"),
         }
     missing = [name for name, there in wanted.items() if not there]
     if not missing:
@@ -52,7 +53,26 @@ def packages(progress, tests=False):
             # Only the binaries are of use: without this, Debian would create and start a server.
             _apt("postgresql-common")
             Path("/etc/postgresql-common/createcluster.conf").write_text("create_main_cluster = false\n")
+        if "haproxy" in missing:
+            with _no_services():
+                _apt("haproxy")
+            run("update-rc.d", "haproxy", "disable")  # nor at the next boot
         _apt(*missing)
+
+
+@contextmanager
+def _no_services():
+    """Debian's way to install a server and not to start it."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield  # the machine has its own, as containers do
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
 
 
 def _command(name):
@@ -73,11 +93,23 @@ def uv():
     return folder / "bin" / "uv"
 
 
-def venv(progress):
-    """The virtual environment with OpenStack, installed at the first call for this lock file and Python."""
+def _venv():
     lock = CLOUD / "requirements.lock"
     folder = CACHE / f"venv-{fingerprint(lock.read_text(), sys.version)}"
-    done = folder / ".complete"
+    return lock, folder, folder / ".complete"
+
+
+def complete_venv():
+    """The virtual environment with OpenStack, for those who do not want to wait for its installation."""
+    _, folder, done = _venv()
+    if not done.exists():
+        raise Problem(f"{folder} is not installed: run `test/cloud/cloud prepare --tests`")
+    return folder
+
+
+def venv(progress):
+    """The virtual environment with OpenStack, installed at the first call for this lock file and Python."""
+    lock, folder, done = _venv()
     with _one_at_a_time():
         if not done.exists():
             with progress.step(f"installing {lock.read_text().count('==')} Python packages into {folder}"):
