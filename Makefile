@@ -1,7 +1,7 @@
 # The two commands to begin with are `make demo` and `make test`; `make` alone lists all. What a target does in more than a
 # line lives in a script: test/cloud/cloud, test/demo/demo, .ci/test.sh.
 .DEFAULT_GOAL := help
-.PHONY: help demo down test unit integration e2e shim lint fmt golden build envoy clean
+.PHONY: help demo down test unit integration parity e2e shim lint fmt golden build envoy clean
 
 CLOUD := test/cloud/cloud
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/octavia-envoy
@@ -26,7 +26,11 @@ unit: envoy ## Go tests of the packages themselves, with the race detector
 	go test -race $$(go list ./... | grep -v /test/)
 
 integration: envoy ## Go tests across packages against a real Envoy
-	go test -race $$(go list ./test/... | grep -v /test/e2e)
+	go test -race $$(go list ./test/... | grep -v -e /test/e2e -e /test/parity)
+
+parity: ## the same requests to our Envoy and to the amphora driver's HAProxy; PARITY_SEED, PARITY_COUNT, PARITY_EXCHANGES
+	@$(CLOUD) prepare --tests
+	PARITY_COUNT=$${PARITY_COUNT:-200} PARITY_EXCHANGES=$${PARITY_EXCHANGES:-50} go test -count=1 -timeout 30m -v ./test/parity
 
 shim: ## tests of the Python provider that octavia-api loads
 	@$(CLOUD) test-shim

@@ -53,6 +53,12 @@ func serve(t *testing.T, lb *model.LoadBalancer) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveResources(t, lb, res)
+}
+
+// serveResources is serve with these resources of the load balancer.
+func serveResources(t *testing.T, lb *model.LoadBalancer, res *Resources) {
+	t.Helper()
 	envoybin.Start(t, writeStatic(t, res))
 	for i := range lb.Listeners {
 		if lb.Listeners[i].Protocol == model.ProtocolUDP {

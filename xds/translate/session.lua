@@ -38,8 +38,12 @@ function envoy_on_request(handle)
     id, changed = id or found, changed or stripped ~= line
   end
   if changed then
-    headers:remove("cookie")
-    for _, line in ipairs(lines) do headers:add("cookie", line) end
+    if count == 1 and lines[1] then
+      headers:replace("cookie", lines[1])
+    else
+      headers:remove("cookie")
+      for _, line in ipairs(lines) do headers:add("cookie", line) end
+    end
   end
   if id == nil or not id:find("^[%w_-]+$") then return end
   local address = context:get(id)
@@ -72,11 +76,15 @@ function envoy_on_response(handle)
   headers:remove("x-octavia-member")
   local id = answered:match("^([%w_-]+) %-$")
   if id == nil or id == "-" then return end
+  local had = handle:streamInfo():dynamicMetadata():get("octavia")
+  local back = had and had["member"] == id
+  local count = headers:getNumValues("set-cookie")
+  if back and count == 0 then return end
   local context = handle:filterContext()
   local name, app = context:get(":cookie"), context:get(":app")
 
   local cookies, changed = {}, false
-  for i = 0, headers:getNumValues("set-cookie") - 1 do
+  for i = 0, count - 1 do
     local cookie = headers:getAtIndex("set-cookie", i)
     local key, value, rest = cookie:match("^%s*(.-)%s*=([^;]*)(.*)$")
     if key == name then
@@ -93,10 +101,8 @@ function envoy_on_response(handle)
     headers:remove("set-cookie")
     for _, cookie in ipairs(cookies) do headers:add("set-cookie", cookie) end
   end
-  if app then return end
+  if app or back then return end
 
-  local had = handle:streamInfo():dynamicMetadata():get("octavia")
-  if had and had["member"] == id then return end
   headers:add("set-cookie", name .. "=" .. id .. "; path=/")
   if cacheable(headers) then headers:add("cache-control", "private") end
 end

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -159,6 +160,32 @@ func TestHTTPCookie(t *testing.T) {
 			t.Errorf("%s %v", diff, response.Header)
 		}
 	})
+}
+
+// TestCookieOfALostMember has a cookie whose member was found dead, and one whose member is gone from the endpoints and not yet
+// from the routes: both go on to another one.
+func TestCookieOfALostMember(t *testing.T) {
+	web := pool("web", "HTTP", named(t, "one"), named(t, "two"), named(t, "three"))
+	web.SessionPersistence = &model.SessionPersistence{Type: persistHTTPCookie}
+	lb := &model.LoadBalancer{
+		ID: "lb", VIPAddress: vip, AdminStateUp: true,
+		Listeners: []model.Listener{listener(t, "web", "HTTP", "web")}, Pools: []model.Pool{web},
+	}
+	res := translated(t, lb)
+	for _, assignment := range res.Endpoints {
+		group := assignment.GetEndpoints()[0]
+		group.LbEndpoints[0].HealthStatus = corev3.HealthStatus_UNHEALTHY
+		group.LbEndpoints = group.LbEndpoints[:2]
+	}
+	serveResources(t, lb, res)
+	for _, cookie := range []string{"web0", "web2"} {
+		for range 4 {
+			response, body := ask(t, lb.Listener("web"), "GET / HTTP/1.1\r\nHost: x\r\nCookie: SRV="+cookie+"\r\n\r\n")
+			if body != "two" || response.Header.Get("Set-Cookie") != "SRV=web1; path=/" {
+				t.Errorf("%s: got %s %q %v", cookie, response.Status, body, response.Header)
+			}
+		}
+	}
 }
 
 // TestAppCookie keeps clients by a cookie of the application's, which the application itself sees as it set it.

@@ -1,0 +1,211 @@
+package parity
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// difference is one thing that differs between the two proxies.
+type difference struct {
+	// Step is the number of the request in its exchange, or -1.
+	Step int
+	// Where says what differs: "status", "response header via", "seen header host" ….
+	Where          string
+	HAProxy, Envoy string
+}
+
+// trial is an exchange with its two outcomes.
+type trial struct {
+	lb             *model.LoadBalancer
+	exchange       *exchange
+	haproxy, envoy *outcome
+}
+
+func (t *trial) listener() *model.Listener { return &t.lb.Listeners[t.exchange.Listener] }
+
+// request returns what was asked in a step; nil when that was no HTTP.
+func (t *trial) request(i int) *request {
+	if i < 0 || i >= len(t.exchange.Requests) {
+		return nil
+	}
+	return &t.exchange.Requests[i]
+}
+
+// pool returns the pool whose member it is.
+func (t *trial) pool(member netip.AddrPort) *model.Pool {
+	for i := range t.lb.Pools {
+		for j := range t.lb.Pools[i].Members {
+			m := &t.lb.Pools[i].Members[j]
+			if m.ProtocolPort == int(member.Port()) && m.Address == member.Addr().String() {
+				return &t.lb.Pools[i]
+			}
+		}
+	}
+	return nil
+}
+
+// compare returns all that differs.
+func (t *trial) compare() []difference {
+	c := &comparison{trial: t}
+	c.text("connection", t.haproxy.Connect, t.envoy.Connect)
+	for i := range max(len(t.haproxy.Steps), len(t.envoy.Steps)) {
+		c.step = i
+		if i >= len(t.haproxy.Steps) || i >= len(t.envoy.Steps) {
+			c.text("requests answered", fmt.Sprint(len(t.haproxy.Steps)), fmt.Sprint(len(t.envoy.Steps)))
+			break
+		}
+		c.one(&t.haproxy.Steps[i], &t.envoy.Steps[i])
+	}
+	c.step = -1
+	c.text("stickiness", t.stickiness(t.haproxy), t.stickiness(t.envoy))
+	return c.found
+}
+
+type comparison struct {
+	*trial
+	step  int
+	found []difference
+}
+
+func (c *comparison) text(where, haproxy, envoy string) {
+	if haproxy != envoy {
+		c.found = append(c.found, difference{c.step, where, haproxy, envoy})
+	}
+}
+
+func (c *comparison) one(h, e *step) {
+	c.text("answer", summary(h), summary(e))
+	c.text("retries", fmt.Sprint(len(h.Seen)), fmt.Sprint(len(e.Seen)))
+	if len(h.Seen) > 0 && len(e.Seen) > 0 {
+		// The last one is whose answer was used.
+		c.seen(&h.Seen[len(h.Seen)-1], &e.Seen[len(e.Seen)-1])
+	}
+	if h.Response == nil || e.Response == nil || h.Response.status() != e.Response.status() {
+		return // Nothing of two different answers is comparable.
+	}
+	c.text("interim answers", firsts(h.Interim), firsts(e.Interim))
+	c.text("status line", h.Response.First, e.Response.First)
+	c.headers("response", h.Response.without(headerMember), e.Response.without(headerMember))
+	c.content("response", h.Response, e.Response)
+}
+
+func (c *comparison) seen(h, e *seen) {
+	name := func(s *seen) string {
+		if p := c.pool(s.Member); p != nil {
+			return p.ID
+		}
+		return "no pool has " + s.Member.String()
+	}
+	c.text("pool", name(h), name(e))
+	c.text("PROXY header", h.Proxy, e.Proxy)
+	c.text("seen request line", h.Request.First, e.Request.First)
+	c.headers("seen", h.Request, e.Request)
+	c.content("seen", h.Request, e.Request)
+}
+
+// headers compares by name, in any case and order, the values in their order.
+func (c *comparison) headers(whose string, h, e *message) {
+	names := map[string]bool{}
+	for _, m := range []*message{h, e} {
+		for _, line := range m.Headers {
+			names[strings.ToLower(line.Name)] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		c.text(whose+" header "+name, lines(h.values(name)), lines(e.values(name)))
+	}
+}
+
+func (c *comparison) content(whose string, h, e *message) {
+	c.text(whose+" framing", h.Framing, e.Framing)
+	if !bytes.Equal(h.Body, e.Body) {
+		c.text(whose+" body", excerpt(h.Body), excerpt(e.Body))
+	}
+	c.text(whose+" trailers", fmt.Sprint(h.Trailers), fmt.Sprint(e.Trailers))
+}
+
+// stickiness tells whether requests that belong to a session met its member, as far as both proxies answered. The member
+// itself is each proxy's own choice.
+func (t *trial) stickiness(o *outcome) string {
+	var text strings.Builder
+	sessions := map[string]netip.AddrPort{}
+	for i := range min(len(t.haproxy.Steps), len(t.envoy.Steps)) {
+		this := o.Steps[i]
+		if len(t.haproxy.Steps[i].Seen) == 0 || len(t.envoy.Steps[i].Seen) == 0 {
+			continue
+		}
+		member := this.Seen[len(this.Seen)-1].Member
+		pool := t.pool(member)
+		if pool == nil || pool.SessionPersistence == nil {
+			continue
+		}
+		if began, belongs := sessions[pool.ID]; belongs {
+			fmt.Fprintf(&text, "request %d kept %t; ", i, began == member)
+		}
+		if t.begins(pool.SessionPersistence, &this) {
+			sessions[pool.ID] = member
+		}
+	}
+	return text.String()
+}
+
+// begins reports whether an answer begins a session that the client will be known by.
+func (t *trial) begins(persistence *model.SessionPersistence, s *step) bool {
+	name := persistence.CookieName
+	switch persistence.Type {
+	case "SOURCE_IP":
+		return true
+	case "HTTP_COOKIE":
+		name = serverCookie
+	}
+	return t.exchange.Browser && s.Response != nil &&
+		slices.ContainsFunc(s.Response.values("set-cookie"), func(line string) bool { return strings.HasPrefix(line, name+"=") })
+}
+
+// serverCookie is the one that HAProxy inserts for HTTP_COOKIE persistence.
+const serverCookie = "SRV"
+
+// summary is the short form of what came of a request.
+func summary(s *step) string {
+	text := "no answer"
+	if s.Response != nil {
+		text = fmt.Sprintf("status %d", s.Response.status())
+		if s.Response.First == "record" {
+			text = "record"
+		}
+	}
+	if s.End != "" {
+		text += ", " + s.End
+	}
+	return text
+}
+
+func firsts(messages []*message) string {
+	var all []string
+	for _, m := range messages {
+		all = append(all, m.First)
+	}
+	return lines(all)
+}
+
+// lines joins values so that none, one that is empty, and several are told apart.
+func lines(values []string) string {
+	if values == nil {
+		return "absent"
+	}
+	return fmt.Sprintf("%q", values)
+}
+
+func excerpt(body []byte) string {
+	const limit = 200
+	if len(body) > limit {
+		return fmt.Sprintf("%d bytes %q…", len(body), body[:limit])
+	}
+	return fmt.Sprintf("%d bytes %q", len(body), body)
+}
