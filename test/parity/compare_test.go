@@ -57,7 +57,7 @@ func (t *trial) compare() []difference {
 	for i := range max(len(t.haproxy.Steps), len(t.envoy.Steps)) {
 		c.step = i
 		if i >= len(t.haproxy.Steps) || i >= len(t.envoy.Steps) {
-			c.text("requests answered", fmt.Sprint(len(t.haproxy.Steps)), fmt.Sprint(len(t.envoy.Steps)))
+			c.text("requests answered", strconv.Itoa(len(t.haproxy.Steps)), strconv.Itoa(len(t.envoy.Steps)))
 			break
 		}
 		c.one(&t.haproxy.Steps[i], &t.envoy.Steps[i])
@@ -81,7 +81,7 @@ func (c *comparison) text(where, haproxy, envoy string) {
 
 func (c *comparison) one(h, e *step) {
 	c.text("answer", summary(h), summary(e))
-	c.text("retries", fmt.Sprint(len(h.Seen)), fmt.Sprint(len(e.Seen)))
+	c.text("retries", strconv.Itoa(len(h.Seen)), strconv.Itoa(len(e.Seen)))
 	if len(h.Seen) > 0 && len(e.Seen) > 0 {
 		// The last one is whose answer was used.
 		c.seen(&h.Seen[len(h.Seen)-1], &e.Seen[len(e.Seen)-1])

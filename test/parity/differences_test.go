@@ -183,7 +183,7 @@ func answerDifferences() []allowed {
 					return false
 				}
 				return d.Where != "pool" && d.Where != "connection" && d.Where != "members" &&
-					!(d.Where == "answer" && d.Step == 0 && strings.HasPrefix(d.HAProxy, "status 2"))
+					(d.Where != "answer" || d.Step != 0 || !strings.HasPrefix(d.HAProxy, "status 2"))
 			},
 		},
 		{
