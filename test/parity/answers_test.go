@@ -125,7 +125,7 @@ func answerOf(kind, member, method string) answer {
 	case "cut-body":
 		a := one(head("200 OK", text, "Content-Length: 100")+"\r\n", "only this")
 		a.close = true
-		return a
+		return withoutBody(a, method)
 	case "cut-head":
 		a := one("HTTP/1.1 200 OK\r\nX-Cut: ye")
 		a.close = true

@@ -158,6 +158,9 @@ func (t *trial) stickiness(o *outcome) string {
 
 // begins reports whether an answer begins a session that the client will be known by.
 func (t *trial) begins(persistence *model.SessionPersistence, s *step) bool {
+	if s.Response == nil || s.Response.value(headerMember) == "" {
+		return false // a member that gave no answer keeps nobody
+	}
 	name := persistence.CookieName
 	switch persistence.Type {
 	case "SOURCE_IP":
@@ -165,7 +168,7 @@ func (t *trial) begins(persistence *model.SessionPersistence, s *step) bool {
 	case "HTTP_COOKIE":
 		name = serverCookie
 	}
-	return t.exchange.Browser && s.Response != nil &&
+	return t.exchange.Browser &&
 		slices.ContainsFunc(s.Response.values("set-cookie"), func(line string) bool { return strings.HasPrefix(line, name+"=") })
 }
 

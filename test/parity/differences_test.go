@@ -26,6 +26,14 @@ func differences() []allowed {
 func requestDifferences() []allowed {
 	return []allowed{
 		{
+			"inserted headers and PROXY", "Octavia's template forgets X-Forwarded-For and X-Forwarded-Port, not -Proto, when the pool speaks PROXY. Here they are " +
+				"inserted, as the user asked.",
+			func(t *trial, d *difference) bool {
+				seen := t.envoy.step(d.Step).Seen
+				return (d.Where == "seen header x-forwarded-for" || d.Where == "seen header x-forwarded-port") && len(seen) > 0 && seen[0].Proxy != ""
+			},
+		},
+		{
 			"HTTP/1.1 to members", "HAProxy tells the member the version of the client. Envoy speaks HTTP/1.1 to members, as RFC 9110, 2.5 asks of a proxy.",
 			func(t *trial, d *difference) bool {
 				return d.Where == "seen request line" && t.says(d.Step, "HTTP/1.0") &&
@@ -95,6 +103,12 @@ func requestDifferences() []allowed {
 			},
 		},
 		{
+			"blanks in cookies", "HAProxy, which takes its own cookie out of Cookie, takes the blanks around = of the others along.",
+			func(_ *trial, d *difference) bool {
+				return d.Where == "seen header cookie" && strings.ReplaceAll(d.HAProxy, " ", "") == strings.ReplaceAll(d.Envoy, " ", "")
+			},
+		},
+		{
 			"X-Envoy headers", "They command an Envoy. A client may not, so they are taken away.",
 			func(_ *trial, d *difference) bool {
 				return strings.HasPrefix(d.Where, "seen header x-envoy-") && d.Envoy == "absent"
@@ -120,9 +134,11 @@ func responseDifferences() []allowed {
 			},
 		},
 		{
-			"one 100", "A member that sends 100 Continue twice or unasked makes HAProxy do so. Envoy passes one to a client that asked.",
+			"one 100", "A member that sends 100 Continue twice or unasked makes HAProxy do so. Envoy passes one to a client that asked, and then " +
+				"nothing until the answer.",
 			func(_ *trial, d *difference) bool {
-				return d.Where == "interim answers" && without100(d.HAProxy) == without100(d.Envoy)
+				return d.Where == "interim answers" &&
+					(without100(d.HAProxy) == without100(d.Envoy) || codes(d.Envoy) == "100" && strings.HasPrefix(codes(d.HAProxy), "100 "))
 			},
 		},
 		{
@@ -136,6 +152,15 @@ func responseDifferences() []allowed {
 					return d.Envoy == `["chunked"]` || t.says(d.Step, "HTTP/1.0") && d.Envoy == "absent"
 				}
 				return false
+			},
+		},
+		{
+			"private", "An answer that carries a cookie of ours is always marked private, so that no cache keeps it. HAProxy leaves that out where it " +
+				"finds that no cache would, such as for DELETE.",
+			func(t *trial, d *difference) bool {
+				r, response := t.request(d.Step), t.envoy.step(d.Step).Response
+				return d.Where == "response header cache-control" && d.HAProxy == "absent" && d.Envoy == `["private"]` &&
+					r != nil && r.Method != "GET" && strings.Contains(response.value("set-cookie"), serverCookie+"=")
 			},
 		},
 		{
@@ -209,6 +234,36 @@ func answerDifferences() []allowed {
 				r := t.request(d.Step)
 				return r != nil && r.Raw != "" && t.envoy.step(d.Step).status() == 400 &&
 					(d.Where == "answer" || d.Where == "retries")
+			},
+		},
+		{
+			"rules on hop by hop headers", "A header that Connection names is gone before L7 rules look, as it is about the connection alone.",
+			func(t *trial, d *difference) bool {
+				r := t.request(d.Step)
+				return r != nil && (d.Where == "answer" || d.Where == "retries" || d.Where == "pool") &&
+					slices.ContainsFunc(t.ruleHeaders(), func(name string) bool { return r.names("connection", name) })
+			},
+		},
+		{
+			"bad body, own answer", "Envoy's own answers do not wait for the body, so a bad one is not noticed.",
+			func(t *trial, d *difference) bool {
+				r := t.request(d.Step)
+				return r != nil && strings.HasPrefix(r.Raw, "POST ") && strings.HasSuffix(r.Raw, "xyz\r\n") && d.Where == "answer" &&
+					d.HAProxy == "status 400" && len(t.envoy.step(d.Step).Seen) == 0
+			},
+		},
+		{
+			"two Hosts", "Envoy makes one Host of two by a comma, a name that nobody has, where RFC 9112, 3.2 demands the 400 of HAProxy.",
+			func(t *trial, d *difference) bool {
+				r := t.request(d.Step)
+				return r != nil && strings.Count(r.Raw, "\r\nHost: ") == 2 && (d.Where == "answer" && d.HAProxy == "status 400" || d.Where == "retries")
+			},
+		},
+		{
+			"no version", "A request line without a version, as of 1991, is one of HTTP/1.0 to Envoy and bad to HAProxy.",
+			func(t *trial, d *difference) bool {
+				r := t.request(d.Step)
+				return r != nil && strings.HasPrefix(r.Raw, "GET /\r\n") && (d.Where == "answer" && d.HAProxy == "status 400" || d.Where == "retries")
 			},
 		},
 		{
@@ -351,6 +406,19 @@ func (m *message) announcesClose() bool {
 		return true
 	}
 	return strings.HasPrefix(m.First, "HTTP/1.0") && !strings.EqualFold(m.value("connection"), "keep-alive")
+}
+
+// ruleHeaders are the headers that the rules of the listener look at.
+func (t *trial) ruleHeaders() []string {
+	var all []string
+	for _, policy := range t.listener().L7Policies {
+		for _, rule := range policy.Rules {
+			if rule.Type == model.L7TypeHeader {
+				all = append(all, rule.Key)
+			}
+		}
+	}
+	return all
 }
 
 // explain returns the differences that nothing allows, and counts the others by what allows them.

@@ -13,7 +13,7 @@ import (
 )
 
 // worst is how many differences a run makes small: each takes seconds, and one cause shows often.
-const worst = 5
+const worst = 8
 
 // slow is what is worth a line of the log, for those who make this test faster.
 const slow = 2 * time.Second

@@ -1,7 +1,8 @@
 """Renders load balancers as Octavia's amphora driver does, with Octavia's own templates.
 
-Run by the Python of the virtual environment that has Octavia (`cloud prepare --tests` makes it). Reads load balancers from
-stdin, one provider dictionary as JSON a line, and answers each with one line of JSON: {"config": text} or {"error": text}.
+Run by the Python of the virtual environment that has Octavia (`cloud prepare --tests` makes it). Reads load balancers
+from stdin, one provider dictionary as JSON a line, and answers each with one line of JSON: {"config": text} or
+{"error": text}.
 """
 
 import json
@@ -19,7 +20,8 @@ def member(source):
     return models.Member(
         id=source["member_id"], ip_address=source["address"], protocol_port=source["protocol_port"],
         weight=source["weight"], backup=source["backup"], enabled=source["admin_state_up"],
-        monitor_address=source.get("monitor_address") or None, monitor_port=source.get("monitor_port") or None, **STATUS)
+        monitor_address=source.get("monitor_address") or None, monitor_port=source.get("monitor_port") or None,
+        **STATUS)
 
 
 def health_monitor(source):
@@ -47,9 +49,11 @@ def pool(source):
 
 def policy(source, pools):
     return models.L7Policy(
-        id=source["l7policy_id"], action=source["action"], position=source["position"], enabled=source["admin_state_up"],
+        id=source["l7policy_id"], action=source["action"], position=source["position"],
+        enabled=source["admin_state_up"],
         redirect_pool=pools.get(source.get("redirect_pool_id")), redirect_url=source.get("redirect_url") or None,
-        redirect_prefix=source.get("redirect_prefix") or None, redirect_http_code=source.get("redirect_http_code") or None,
+        redirect_prefix=source.get("redirect_prefix") or None,
+        redirect_http_code=source.get("redirect_http_code") or None,
         l7rules=[
             models.L7Rule(
                 id=rule["l7rule_id"], type=rule["type"], compare_type=rule["compare_type"], key=rule.get("key") or None,
@@ -72,11 +76,13 @@ def listener(source, pools):
 def render(source):
     pools = {each["pool_id"]: pool(each) for each in source.get("pools") or []}
     listeners = [listener(each, pools) for each in source["listeners"]]
-    amphora = models.Amphora(id=source["loadbalancer_id"], status=constants.AMPHORA_ALLOCATED, role=constants.ROLE_STANDALONE)
+    amphora = models.Amphora(
+        id=source["loadbalancer_id"], status=constants.AMPHORA_ALLOCATED, role=constants.ROLE_STANDALONE)
     models.LoadBalancer(
         id=source["loadbalancer_id"], project_id="parity", enabled=source["admin_state_up"],
         topology=constants.TOPOLOGY_SINGLE, amphorae=[amphora], vip=models.Vip(ip_address=source["vip_address"]),
-        additional_vips=[models.AdditionalVip(ip_address=each["ip_address"]) for each in source.get("additional_vips") or []],
+        additional_vips=[
+            models.AdditionalVip(ip_address=each["ip_address"]) for each in source.get("additional_vips") or []],
         listeners=listeners, pools=list(pools.values()), **STATUS)
     return jinja_cfg.JinjaTemplater().build_config(
         host_amphora=amphora, listeners=listeners, tls_certs=None, haproxy_versions=HAPROXY_VERSION, amp_details=None)

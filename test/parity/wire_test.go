@@ -37,9 +37,12 @@ var errMalformed = errors.New("malformed")
 
 // readHead reads the first line and the headers.
 func readHead(r *bufio.Reader) (*message, error) {
-	first, err := readLine(r)
-	if err != nil {
-		return nil, err
+	var first string
+	for first == "" { // RFC 9112, 2.2: empty lines before a request are ignored
+		var err error
+		if first, err = readLine(r); err != nil {
+			return nil, err
+		}
 	}
 	headers, err := readHeaders(r)
 	return &message{First: first, Headers: headers, Framing: framingNone}, err
