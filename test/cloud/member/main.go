@@ -1,104 +1,69 @@
-// Command lab-member is what runs on the hosts of the lab: a web server that says who it is, or a door to a unix socket.
+// Command lab-member is what runs on the hosts of the lab: servers of all protocols that say who they are, or a door to a
+// unix socket.
 //
-//	lab-member -name member1 -http :80                     every answer names the member
+//	lab-member -name member1 -http :80 -udp :53            every answer names the member
 //	lab-member -forward :3306=/run/…/mysqld.sock           every connection is carried to the socket
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
-	"net"
-	"net/http"
-	"strings"
-	"time"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
 	name := flag.String("name", "member", "the name that answers carry")
-	address := flag.String("http", "", "address to serve HTTP on")
+	addresses := map[string]*string{}
+	for kind, about := range map[string]string{
+		"http":  "serve HTTP and WebSocket on the address",
+		"proxy": "serve HTTP behind PROXY protocol 1 and 2 on the address; connections without it are closed",
+		"tls":   "serve HTTPS, HTTP/1.1 and HTTP/2, on the address",
+		"grpc":  "serve gRPC without TLS on the address",
+		"echo":  "serve TCP on the address: a line with the name, then what comes",
+		"udp":   "serve UDP on the address: each datagram is answered by the name and the sender's address",
+	} {
+		addresses[kind] = flag.String(kind, "", about)
+	}
 	forward := flag.String("forward", "", "ADDRESS=PATH: carry TCP connections on the address to a unix socket")
 	flag.Parse()
-	if err := run(*name, *address, *forward); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, *name, addresses, *forward); err != nil && ctx.Err() == nil {
 		log.Fatalf("%s: %v", *name, err)
 	}
 }
 
-func run(name, address, forward string) error {
-	switch {
-	case address != "":
-		server := &http.Server{Addr: address, Handler: handler(name), ReadHeaderTimeout: time.Minute}
-		return server.ListenAndServe()
-	case forward != "":
-		listen, path, ok := strings.Cut(forward, "=")
-		if !ok {
-			return fmt.Errorf("-forward %q is not ADDRESS=PATH", forward)
-		}
-		return carry(listen, path)
+// run serves until the context ends or one of the servers fails.
+func run(ctx context.Context, name string, addresses map[string]*string, forward string) error {
+	servers := map[string]func(ctx context.Context, name, address string) error{
+		"http": serveHTTP, "proxy": serveProxied, "tls": serveTLS, "grpc": serveGRPC, "echo": serveEcho, "udp": serveUDP,
 	}
-	return errors.New("one of -http and -forward is needed")
-}
-
-// handler answers any path with the member's name, /request with the request as it arrived, in JSON, and
-// /slow?for=500ms with the name after that time. Each answer has the name in the header Server-Name.
-func handler(name string) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, name) })
-	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
-		wait, err := time.ParseDuration(r.FormValue("for"))
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
+	group, ctx := errgroup.WithContext(ctx)
+	started := 0
+	for kind, serve := range servers {
+		if address := *addresses[kind]; address != "" {
+			started++
+			group.Go(func() error {
+				if err := serve(ctx, name, address); err != nil {
+					return fmt.Errorf("%s on %s: %w", kind, address, err)
+				}
+				return nil
+			})
 		}
-		select {
-		case <-time.After(wait):
-			fmt.Fprintln(w, name)
-		case <-r.Context().Done():
-		}
-	})
-	mux.HandleFunc("/request", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{
-			"name": name, "method": r.Method, "target": r.RequestURI, "host": r.Host, "protocol": r.Proto,
-			"headers": r.Header, "remote": r.RemoteAddr,
-		})
-	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Server-Name", name)
-		mux.ServeHTTP(w, r)
-	})
-}
-
-// carry accepts TCP connections and carries each to a unix socket until one side closes.
-func carry(address, path string) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
 	}
-	for {
-		client, err := listener.Accept()
-		if err != nil {
-			return err
-		}
-		go func() {
-			defer client.Close()
-			server, err := net.Dial("unix", path)
-			if err != nil {
-				log.Print(err)
-				return
-			}
-			defer server.Close()
-			done := make(chan struct{}, 2)
-			for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
-				go func() {
-					_, _ = io.Copy(way[0], way[1])
-					done <- struct{}{}
-				}()
-			}
-			<-done
-		}()
+	if forward != "" {
+		started++
+		group.Go(func() error { return carry(ctx, forward) })
 	}
+	if started == 0 {
+		return errors.New("nothing to serve: see -help")
+	}
+	return group.Wait()
 }

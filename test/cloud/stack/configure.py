@@ -89,6 +89,7 @@ def environment(instance, venv, envoy, cloud, lab):
     for host in HOSTS:
         values[f"OE_{host.role.upper()}_NETNS"] = host.namespace(instance)
         values[f"OE_{host.role.upper()}_ADDRESS"] = host.address
+        values[f"OE_{host.role.upper()}_ADDRESSES"] = ",".join((host.address, *host.more))
     values |= {
         "OS_AUTH_URL": instance.auth_url, "OS_IDENTITY_API_VERSION": "3", "OS_REGION_NAME": "RegionOne",
         "OS_USERNAME": "admin", "OS_PASSWORD": instance.password("admin"), "OS_PROJECT_NAME": "admin",

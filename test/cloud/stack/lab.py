@@ -6,6 +6,7 @@ has no address on this machine: clients and members meet load balancers only thr
 
 import ipaddress
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,15 +24,18 @@ class Host:
     role: str
     address: str
     serves: tuple = ()
+    # More addresses of the interface: whoever binds to one of them is another client.
+    more: tuple = ()
 
     def namespace(self, instance):
         return f"{instance.name}-{self.role}"
 
 
+MEMBER = ("-http", ":80", "-proxy", ":8081", "-tls", ":443", "-grpc", ":50051", "-echo", ":7", "-udp", ":53")
 HOSTS = (
-    Host("client", "203.0.113.10"),
-    Host("member1", "203.0.113.21", ("-http", ":80")),
-    Host("member2", "203.0.113.22", ("-http", ":80")),
+    Host("client", "203.0.113.10", more=tuple(f"203.0.113.{number}" for number in range(11, 19))),
+    Host("member1", "203.0.113.21", MEMBER),
+    Host("member2", "203.0.113.22", MEMBER),
     # The instance's MariaDB: the one TCP service with a protocol of its own that is there anyway.
     Host("db", "203.0.113.30", ("-forward", ":3306={mysql_socket}")),
 )
@@ -62,13 +66,21 @@ def build(instance):
         run("ip", "link", "add", lab.bridge, "type", "bridge")
     run("ip", "link", "set", lab.bridge, "up")
     for host in HOSTS:
-        _plug(host.namespace(instance), host.address, lab.bridge)
+        _plug(host.namespace(instance), (host.address, *host.more), lab.bridge)
         if host.serves:
-            arguments = [argument.format(mysql_socket=instance.mysql_socket) for argument in host.serves]
-            inside = ["ip", "netns", "exec", host.namespace(instance)]
-            server(instance, host).start([*inside, BINARIES / "lab-member", "-name", host.role, *arguments],
-                                         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+            _serve(instance, host)
     return lab
+
+
+def _serve(instance, host):
+    """Starts a host's server, anew when its program has been built since."""
+    arguments = [argument.format(mysql_socket=instance.mysql_socket) for argument in host.serves]
+    inside = ["ip", "netns", "exec", host.namespace(instance)]
+    process, program = server(instance, host), BINARIES / "lab-member"
+    pid = process.pid()
+    if pid and not os.path.samefile(f"/proc/{pid}/exe", program):
+        process.stop()
+    process.start([*inside, program, "-name", host.role, *arguments], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
 
 
 def server(instance, host):
@@ -114,8 +126,8 @@ def _network(instance):
     return network["id"], subnet["id"]
 
 
-def _plug(namespace, address, bridge):
-    """A namespace with an address on a bridge; the bridge's end of the cable has the namespace's name."""
+def _plug(namespace, addresses, bridge):
+    """A namespace with addresses on a bridge; the bridge's end of the cable has the namespace's name."""
     if namespace not in _namespaces():
         run("ip", "netns", "add", namespace)
     if not _link_exists(namespace):
@@ -123,7 +135,8 @@ def _plug(namespace, address, bridge):
     run("ip", "link", "set", namespace, "master", bridge, "up")
     inside = ("ip", "-netns", namespace)
     prefix = ipaddress.ip_network(CIDR).prefixlen
-    run(*inside, "address", "replace", f"{address}/{prefix}", "dev", "eth0")
+    for address in addresses:
+        run(*inside, "address", "replace", f"{address}/{prefix}", "dev", "eth0")
     for interface in ("lo", "eth0"):
         run(*inside, "link", "set", interface, "up")
 
