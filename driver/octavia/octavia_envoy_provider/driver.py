@@ -23,7 +23,8 @@ class EnvoyProviderDriver(provider_base.ProviderDriver):
 
     Every method may raise, from octavia_lib.api.drivers.exceptions,
 
-    * UnsupportedOptionError (HTTP 501): the controller does not support a value; its text is for the user;
+    * UnsupportedOptionError (HTTP 501): the controller does not support a value, or it is wrong, or there is too much
+      of it; its text is for the user, who can change it;
     * NotImplementedError (501): the controller does not support the call;
     * Conflict (409): something is taken. Octavia says that of the VIP's address, whatever the method;
     * NotFound, DriverError (500): anything else. An option of octavia.conf is wrong, the controller cannot be reached,

@@ -19,11 +19,18 @@ UNSENDABLE = "The load balancing provider cannot handle this request. Please con
 
 _EXCEPTIONS = {
     "unsupported_option": lib_exceptions.UnsupportedOptionError,
+    # What is wrong with the request is the user's to repair, and this is octavia-lib's only exception that says so: of
+    # all others, but that about a VIP's address, Octavia makes a server error.
+    "invalid": lib_exceptions.UnsupportedOptionError,
+    "too_large": lib_exceptions.UnsupportedOptionError,
     "not_implemented": lib_exceptions.NotImplementedError,
     # octavia-lib has Conflict since 3.9.0, Octavia answers 409 for it since then.
     "conflict": getattr(lib_exceptions, "Conflict", lib_exceptions.DriverError),
     "not_found": lib_exceptions.NotFound,
 }
+
+# Of all others the operator is told status, code and field.
+_SAID_BY_THE_CLASS = frozenset({"unsupported_option", "not_implemented", "conflict", "not_found"})
 
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
@@ -55,6 +62,12 @@ def unreachable(url: str, option: str, cause: str) -> lib_exceptions.DriverError
     )
 
 
+def no_number() -> lib_exceptions.UnsupportedOptionError:
+    """Return the error for a number that JSON does not have: Octavia's parser takes NaN and Infinity from its users."""
+    text = "A number must not be NaN or infinite."
+    return lib_exceptions.UnsupportedOptionError(user_fault_string=text, operator_fault_string=text)
+
+
 def unsendable(where: str, why: str) -> lib_exceptions.DriverError:
     """Return the error for a value of Octavia's that has no JSON form. The value itself is never part of it."""
     return lib_exceptions.DriverError(
@@ -80,9 +93,8 @@ def from_answer(what: str, status: int, document: Any) -> Exception | None:
     detail, field = error.get("detail"), error.get("field")
     operator = detail if isinstance(detail, str) and detail else message
 
-    exception = _EXCEPTIONS.get(code)
-    if exception is None:
-        exception = lib_exceptions.DriverError
+    exception = _EXCEPTIONS.get(code, lib_exceptions.DriverError)
+    if code not in _SAID_BY_THE_CLASS:
         at = f" at {field}" if isinstance(field, str) and field else ""
         operator = f"the octavia-envoy controller answered {what} with {status} {code}{at}: {operator}"
     return exception(user_fault_string=_clean(message), operator_fault_string=_clean(operator))

@@ -107,9 +107,9 @@ def required_id(attribute: str, *objects: Any) -> str:
 def encode(document: Any) -> bytes:
     """Return the JSON text of a document made by :func:`plain`.
 
-    :raises DriverError: a number is NaN or infinite.
+    :raises UnsupportedOptionError: a number is NaN or infinite.
     """
     try:
         return json.dumps(document, allow_nan=False, separators=(",", ":")).encode("ascii")
     except ValueError:
-        raise errors.unsendable("a number", "it is NaN or infinite") from None
+        raise errors.no_number() from None

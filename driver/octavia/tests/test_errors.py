@@ -17,10 +17,9 @@ PINNED = {
     "conflict": (409, getattr(exceptions, "Conflict", exceptions.DriverError)),  # in octavia-lib since 3.9.0
     "not_found": (404, exceptions.NotFound),
 }
+USERS = {"invalid": 400, "too_large": 413}
 OTHERS = {
-    "invalid": 400,
     "unauthorized": 403,
-    "too_large": 413,
     "unavailable": 503,
     "internal": 500,
     "of_a_later_version": 418,
@@ -45,6 +44,20 @@ def test_codes_with_a_class_of_their_own(code, driver, controller):
     assert type(error) is cls
     assert error.user_fault_string == str(error) == "SCTP is not supported."
     assert error.operator_fault_string == "listener.go: SCTP"
+
+
+@pytest.mark.parametrize("code", USERS)
+def test_a_mistake_of_the_user_is_no_server_error(code, driver, controller):
+    controller.error(USERS[code], code, message="weight must be between 0 and 256, not 300.", detail="", field="weight")
+
+    error = raised(lambda: driver.member_create(trees.member()))
+
+    assert type(error) is exceptions.UnsupportedOptionError
+    assert error.user_fault_string == str(error) == "weight must be between 0 and 256, not 300."
+    assert error.operator_fault_string == (
+        f"the octavia-envoy controller answered POST /v1/pools/p-1/members with {USERS[code]} {code} "
+        "at weight: weight must be between 0 and 256, not 300."
+    )
 
 
 @pytest.mark.parametrize("code", OTHERS)
@@ -286,7 +299,7 @@ def test_an_answer_before_the_whole_request_was_read(driver, raw):
 
     error = raised(lambda: driver.listener_create(trees.listener(description="x" * (9 << 20))))
 
-    assert type(error) is exceptions.DriverError
+    assert type(error) is exceptions.UnsupportedOptionError
     assert error.user_fault_string == "Too many listeners."
 
 

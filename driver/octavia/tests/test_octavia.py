@@ -67,7 +67,8 @@ def test_octavia_loads_the_driver_though_its_options_are_wrong(options_of, tmp_p
         (501, "not_implemented", octavia_exceptions.ProviderNotImplementedError, 501, "SCTP is not supported."),
         (409, "conflict", octavia_exceptions.VIPAddressConflict, 409, "SCTP is not supported."),
         (404, "not_found", octavia_exceptions.ProviderDriverError, 500, "SCTP is not supported."),
-        (400, "invalid", octavia_exceptions.ProviderDriverError, 500, "SCTP is not supported."),
+        (400, "invalid", octavia_exceptions.ProviderUnsupportedOptionError, 501, "SCTP is not supported."),
+        (413, "too_large", octavia_exceptions.ProviderUnsupportedOptionError, 501, "SCTP is not supported."),
         (502, "?", octavia_exceptions.ProviderDriverError, 500, "SCTP is not supported."),
     ],
 )

@@ -109,11 +109,19 @@ def test_what_has_no_json_form_is_named_and_not_shown(value, where, why, driver,
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_numbers_that_json_does_not_have(number, driver, controller):
-    with pytest.raises(exceptions.DriverError) as caught:
-        driver.health_monitor_create(dm.HealthMonitor(healthmonitor_id="hm-1", http_version=number))
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda d, number: d.health_monitor_create(dm.HealthMonitor(healthmonitor_id="hm-1", http_version=number)),
+        lambda d, number: d.validate_flavor({"a": [number]}),
+        lambda d, number: d.validate_availability_zone({"a": number}),
+    ],
+)
+def test_numbers_that_json_does_not_have(number, call, driver, controller):
+    with pytest.raises(exceptions.UnsupportedOptionError) as caught:
+        call(driver, number)
 
-    assert "NaN" in caught.value.operator_fault_string
+    assert caught.value.user_fault_string == "A number must not be NaN or infinite."
     assert controller.requests == []
 
 
