@@ -7,6 +7,8 @@ import (
 	"net/http"
 
 	"github.com/gophercloud/gophercloud/v2"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
 // Kinds of errors, for errors.Is.
@@ -92,24 +94,26 @@ func unavailable(what string, err error) error {
 	}
 }
 
-// createError translates Neutron's refusal of a port.
-func createError(err error, networkID, address string) error {
+// createError translates Neutron's refusal of a port for a request's VIPs.
+func createError(err error, request model.VIPRequest) error {
 	status, neutron := decodeNeutronError(err)
+	field, address := accused(request, neutron.Message)
+	if field == "" {
+		field = "vip"
+	}
 	switch {
 	case neutron.Type == "OverQuota":
 		return &Error{Kind: ErrUnavailable, Message: "The project's quota of ports is used up.", Cause: err}
 	case neutron.Type == "IpAddressGenerationFailure":
-		return &Error{Kind: ErrConflict, Message: "No address is left on network " + networkID + ".", Cause: err}
+		return &Error{Kind: ErrConflict, Message: "No address is left on network " + request.VIP.NetworkID + ".", Cause: err}
 	case status == http.StatusConflict:
 		message := "The address is in use."
 		if address != "" {
 			message = "The address " + address + " is in use."
 		}
-		return &Error{Kind: ErrConflict, Field: "vip.vip_address", Message: message, Cause: err}
-	case neutron.Type == "InvalidIpForSubnet" || neutron.Type == "InvalidIpForNetwork":
-		return &Error{Kind: ErrInvalid, Field: "vip.vip_address", Message: neutron.Message, Cause: err}
+		return &Error{Kind: ErrConflict, Field: field, Message: message, Cause: err}
 	case status == http.StatusBadRequest && neutron.Message != "":
-		return &Error{Kind: ErrInvalid, Field: "vip", Message: neutron.Message, Cause: err}
+		return &Error{Kind: ErrInvalid, Field: field, Message: neutron.Message, Cause: err}
 	case status == http.StatusNotFound:
 		return &Error{Kind: ErrNotFound, Field: "vip", Message: "The network, subnet or security group of the VIP does not exist.", Cause: err}
 	}

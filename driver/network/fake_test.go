@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -14,10 +15,11 @@ const (
 	networkID = "11111111-1111-4111-8111-111111111111"
 	subnet4   = "44444444-4444-4444-8444-444444444444"
 	subnet6   = "22222222-6666-4666-8666-666666666666" // sorts before subnet4
+	other4    = "55555555-4444-4444-8444-444444444444"
 	project   = "7bfa5767a5db4806a9f304995ddde512"
 )
 
-// api answers as Neutron does, for one network with an IPv4 and an IPv6 subnet.
+// api answers as Neutron does, for one network with two IPv4 subnets and one of IPv6.
 type api struct {
 	mu     sync.Mutex
 	ports  map[string]map[string]any
@@ -47,6 +49,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"host_routes": []map[string]any{{"destination": "10.9.0.0/16", "nexthop": "203.0.113.254"}},
 		},
 		subnet6: {"id": subnet6, "network_id": networkID, "cidr": "2001:db8::/64", "ip_version": 6},
+		other4:  {"id": other4, "network_id": networkID, "cidr": "198.51.100.0/24", "ip_version": 4},
 	}
 	switch {
 	case kind == "ports" && r.Method == http.MethodPost:
@@ -70,7 +73,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case kind == "subnets" && id == "":
 		found := []map[string]any{}
 		if r.URL.Query().Get("network_id") == networkID {
-			found = append(found, subnets[subnet6], subnets[subnet4])
+			found = append(found, subnets[subnet6], subnets[subnet4], subnets[other4])
 		}
 		answer(w, http.StatusOK, map[string]any{"subnets": found})
 	case kind == "subnets" && subnets[id] != nil:
@@ -97,13 +100,17 @@ func (a *api) create(w http.ResponseWriter, r *http.Request) {
 	a.bodies = append(a.bodies, body.Port)
 	port := map[string]any{}
 	maps.Copy(port, body.Port)
-	fixed := body.Port["fixed_ips"].([]any)[0].(map[string]any)
-	address := fixed["ip_address"]
-	if address == nil {
-		address = map[any]string{subnet4: "203.0.113.7", subnet6: "2001:db8::7"}[fixed["subnet_id"]]
+	given := []map[string]any{}
+	for _, asked := range body.Port["fixed_ips"].([]any) {
+		fixed := asked.(map[string]any)
+		address := fixed["ip_address"]
+		if address == nil {
+			address = map[any]string{subnet4: "203.0.113.7", subnet6: "2001:db8::7", other4: "198.51.100.7"}[fixed["subnet_id"]]
+		}
+		given = append(given, map[string]any{"subnet_id": fixed["subnet_id"], "ip_address": address})
 	}
-	port["id"], port["mac_address"] = uuid.NewString(), "fa:16:3e:01:02:03"
-	port["fixed_ips"] = []map[string]any{{"subnet_id": fixed["subnet_id"], "ip_address": address}}
+	slices.Reverse(given) // Neutron keeps no order
+	port["id"], port["mac_address"], port["fixed_ips"] = uuid.NewString(), "fa:16:3e:01:02:03", given
 	a.ports[port["id"].(string)] = port
 	answer(w, http.StatusCreated, map[string]any{"port": port})
 }

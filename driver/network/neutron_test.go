@@ -193,10 +193,6 @@ func TestAllocateErrors(t *testing.T) {
 			request: request(model.VIP{SubnetID: subnet4, NetworkID: "other"}), kind: network.ErrInvalid, field: "vip.vip_subnet_id",
 		},
 		"nothing": {request: request(model.VIP{}), kind: network.ErrInvalid, field: "vip"},
-		"additional VIPs": {
-			request: model.VIPRequest{VIP: model.VIP{SubnetID: subnet4}, AdditionalVIPs: []model.AdditionalVIP{{}}},
-			kind:    network.ErrInvalid, field: "additional_vips",
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
