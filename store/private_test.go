@@ -20,7 +20,7 @@ func TestNothingPrivateIsStored(t *testing.T) {
 		}
 		tree := fullTree()
 		tree.Listeners[0].DefaultTLSContainer = &container
-		tree.Listeners[0].SNIContainers = []model.TLSContainer{container}
+		tree.Listeners[0].SNIContainers = []*model.TLSContainer{&container}
 		tree.Listeners[0].ClientCATLSContainer = mark
 		tree.Pools[0].TLSContainer = &container
 		addIntent(t, s, model.Intent{LoadBalancerID: tree.ID})

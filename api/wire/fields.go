@@ -108,5 +108,8 @@ func (w *walker) tlsContainer(token json.Token, target reflect.Value, path strin
 	w.secret++
 	w.value(token, reflect.ValueOf(&mirror).Elem(), path)
 	w.secret--
-	target.Set(reflect.ValueOf(model.TLSContainer(mirror)))
+	target.Set(reflect.ValueOf(model.TLSContainer{
+		ID: mirror.ID, PrimaryCN: mirror.PrimaryCN, Certificate: mirror.Certificate, PrivateKey: mirror.PrivateKey,
+		Passphrase: mirror.Passphrase, Intermediates: mirror.Intermediates,
+	}))
 }

@@ -104,7 +104,7 @@ func TestDecodeTLSContainer(t *testing.T) {
 		"pools":[{"tls_container_data":{"private_key":"P"}}]}`))
 	require.NoError(t, err)
 	want := model.TLSContainer{ID: "ab", Certificate: "C", PrivateKey: "K", Intermediates: []string{"I"}}
-	assert.Equal(t, want, lb.Listeners[0].SNIContainers[0])
+	assert.Equal(t, &want, lb.Listeners[0].SNIContainers[0])
 	assert.Equal(t, model.PEM("PEM"), lb.Listeners[0].ClientCATLSContainer)
 	assert.Equal(t, "P", lb.Pools[0].TLSContainer.PrivateKey)
 }

@@ -39,18 +39,18 @@ type Listener struct {
 	// TimeoutTCPInspect is the time to wait for content to inspect, in milliseconds; 0 is none.
 	TimeoutTCPInspect int `json:"timeout_tcp_inspect"`
 
-	DefaultTLSContainerRef  string         `json:"default_tls_container_ref"`
-	DefaultTLSContainer     *TLSContainer  `json:"default_tls_container_data"`
-	SNIContainerRefs        []string       `json:"sni_container_refs"`
-	SNIContainers           []TLSContainer `json:"sni_container_data"`
-	ClientCATLSContainerRef string         `json:"client_ca_tls_container_ref"`
-	ClientCATLSContainer    PEM            `json:"client_ca_tls_container_data"`
-	ClientCRLContainerRef   string         `json:"client_crl_container_ref"`
-	ClientCRLContainer      PEM            `json:"client_crl_container_data"`
-	ClientAuthentication    string         `json:"client_authentication"`
-	TLSVersions             []string       `json:"tls_versions"`
-	TLSCiphers              string         `json:"tls_ciphers"`
-	ALPNProtocols           []string       `json:"alpn_protocols"`
+	DefaultTLSContainerRef  string          `json:"default_tls_container_ref"`
+	DefaultTLSContainer     *TLSContainer   `json:"default_tls_container_data"`
+	SNIContainerRefs        []string        `json:"sni_container_refs"`
+	SNIContainers           []*TLSContainer `json:"sni_container_data"`
+	ClientCATLSContainerRef string          `json:"client_ca_tls_container_ref"`
+	ClientCATLSContainer    PEM             `json:"client_ca_tls_container_data"`
+	ClientCRLContainerRef   string          `json:"client_crl_container_ref"`
+	ClientCRLContainer      PEM             `json:"client_crl_container_data"`
+	ClientAuthentication    string          `json:"client_authentication"`
+	TLSVersions             []string        `json:"tls_versions"`
+	TLSCiphers              string          `json:"tls_ciphers"`
+	ALPNProtocols           []string        `json:"alpn_protocols"`
 	// HSTSMaxAge is in seconds; nil sends no Strict-Transport-Security header.
 	HSTSMaxAge            *int `json:"hsts_max_age"`
 	HSTSIncludeSubdomains bool `json:"hsts_include_subdomains"`

@@ -10,12 +10,15 @@ import (
 // It never leaves the process in the clear: it encodes, prints and logs as its id alone. The store encrypts what it keeps.
 type TLSContainer struct {
 	// ID is the SHA-1 of the certificate, in hex.
-	ID            string
-	PrimaryCN     string
-	Certificate   string
-	PrivateKey    string
-	Passphrase    string
+	ID          string
+	PrimaryCN   string
+	Certificate string
+	PrivateKey  string
+	Passphrase  string
+	// Intermediates are its issuers, nearest first, without the root; each is a certificate in PEM.
 	Intermediates []string
+	// OCSPResponse is what to staple, in DER; nil for none. It is not Octavia's: the controller fetches it (RFC 6960).
+	OCSPResponse []byte
 }
 
 type tlsContainerJSON struct {
@@ -33,7 +36,10 @@ func (c *TLSContainer) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &decoded); err != nil {
 		return err
 	}
-	*c = TLSContainer(decoded)
+	*c = TLSContainer{
+		ID: decoded.ID, PrimaryCN: decoded.PrimaryCN, Certificate: decoded.Certificate, PrivateKey: decoded.PrivateKey,
+		Passphrase: decoded.Passphrase, Intermediates: decoded.Intermediates,
+	}
 	return nil
 }
 
