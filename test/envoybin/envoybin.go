@@ -30,10 +30,13 @@ func Path(tb testing.TB) string {
 }
 
 // Start runs Envoy with a configuration file until the end of the test, which shows what it said if the test failed.
-func Start(tb testing.TB, config string) {
+// Flags are further ones.
+func Start(tb testing.TB, config string, flags ...string) {
 	tb.Helper()
 	var output bytes.Buffer
-	command := exec.Command(Path(tb), "--config-path", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn")
+	command := exec.Command(Path(tb), append([]string{
+		"--config-path", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn",
+	}, flags...)...)
 	command.Stdout, command.Stderr = &output, &output
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {

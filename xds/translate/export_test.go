@@ -1,0 +1,4 @@
+package translate
+
+// Holds is holds, for the tests outside of the package.
+var Holds = holds
