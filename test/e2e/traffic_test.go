@@ -28,8 +28,14 @@ func (c *cloud) client(t *testing.T) *http.Client {
 	}
 }
 
-// dialIn connects from inside a named network namespace. A socket belongs to the namespace of the thread that made it.
+// dialIn connects from inside a named network namespace.
 func dialIn(ctx context.Context, namespace, network, address string) (net.Conn, error) {
+	return dialFrom(ctx, namespace, nil, network, address)
+}
+
+// dialFrom connects from inside a named network namespace and from a local address of it, nil for any. A socket belongs to
+// the namespace of the thread that made it.
+func dialFrom(ctx context.Context, namespace string, local net.Addr, network, address string) (net.Conn, error) {
 	type result struct {
 		conn net.Conn
 		err  error
@@ -48,7 +54,7 @@ func dialIn(ctx context.Context, namespace, network, address string) (net.Conn, 
 			done <- result{nil, fmt.Errorf("enter namespace %s: %w", namespace, err)}
 			return
 		}
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		conn, err := (&net.Dialer{LocalAddr: local}).DialContext(ctx, network, address)
 		done <- result{conn, err}
 	}()
 	r := <-done
