@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -26,7 +27,7 @@ func (s *server) validateMetadata(check func(map[string]any) []capabilities.Prob
 		}
 		metadata, err := wire.Metadata(data)
 		if err != nil {
-			s.refuse(c, malformed(err))
+			s.refuse(c, notMetadata(data, err))
 			return
 		}
 		if problems := check(metadata); len(problems) > 0 {
@@ -36,4 +37,19 @@ func (s *server) validateMetadata(check func(map[string]any) []capabilities.Prob
 		c.Status(http.StatusNoContent)
 		c.Writer.WriteHeaderNow()
 	}
+}
+
+// notMetadata is a body that holds no object. Operators give Octavia any JSON at all, which it passes on, and it answers
+// only options that are not supported with a sentence.
+func notMetadata(data []byte, err error) *Error {
+	answer := malformed(err)
+	if answer.Code == CodeInvalid && json.Valid(data) {
+		answer.Code = CodeUnsupportedOption
+		separator := " "
+		if answer.Field != "" {
+			separator = " is wrong: "
+		}
+		answer.Message = "The metadata" + separator + answer.Message + "."
+	}
+	return answer
 }

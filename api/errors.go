@@ -136,7 +136,7 @@ func unservable(problems []capabilities.Problem, paths []string) *Error {
 		}
 		said[p.Message] = true
 		text := p.Message
-		if strings.ContainsAny(paths[i], "[.") {
+		if strings.ContainsAny(paths[i], "[.") && !strings.Contains(text, paths[i]) {
 			text = line(paths[i], text) // which of the children it is
 		}
 		if len(first) < sentences {

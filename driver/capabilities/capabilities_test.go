@@ -157,16 +157,23 @@ func TestRef(t *testing.T) {
 }
 
 func TestFlavor(t *testing.T) {
-	assert.Equal(t, []string{"loadbalancer_topology"}, keys(capabilities.FlavorCapabilities()))
+	described := capabilities.FlavorCapabilities()
+	assert.Len(t, described, 12)
+	assert.Equal(t, "How many amphorae serve a load balancer: SINGLE is one.", described["loadbalancer_topology"])
 	assert.Empty(t, capabilities.CheckFlavor(nil))
-	assert.Empty(t, capabilities.CheckFlavor(map[string]any{"loadbalancer_topology": "SINGLE"}))
-	problems := capabilities.CheckFlavor(map[string]any{"loadbalancer_topology": 1, "sriov_vip": true})
+	assert.Empty(t, capabilities.CheckFlavor(map[string]any{"loadbalancer_topology": "SINGLE", "access_log": true}))
+	problems := capabilities.CheckFlavor(map[string]any{"loadbalancer_topology": 1, "slow_start": map[string]any{"sriov_vip": true}})
 	assert.Equal(t, []string{
-		"loadbalancer_topology: loadbalancer_topology must be SINGLE.",
-		`sriov_vip: The flavor key "sriov_vip" is not supported; supported is loadbalancer_topology.`,
+		`loadbalancer_topology: flavor.loadbalancer_topology must be "SINGLE", not 1.`,
+		`slow_start.sriov_vip: flavor.slow_start.sriov_vip is unknown. flavor.slow_start has the keys min_weight_percent and window_ms.`,
+		"slow_start.window_ms: flavor.slow_start.window_ms is missing; it must be a whole number between 1000 and 3600000.",
 	}, lines(problems))
-	assert.Equal(t, capabilities.Invalid, problems[0].Kind)
-	assert.Equal(t, capabilities.Unsupported, problems[1].Kind)
+	for _, p := range problems {
+		assert.Equal(t, capabilities.Unsupported, p.Kind, "%s: Octavia would answer 500", p)
+		assert.Equal(t, p.Path, p.Field)
+	}
+	assert.Equal(t, []string{"The flavor data has a value that is not of JSON."},
+		lines(capabilities.CheckFlavor(map[string]any{"access_log": struct{}{}})))
 	assert.Equal(t, []string{
 		"loadbalancer_topology: The topology ACTIVE_STANDBY is not supported yet; use a flavor with loadbalancer_topology SINGLE.",
 	}, lines(capabilities.CheckFlavor(map[string]any{"loadbalancer_topology": "ACTIVE_STANDBY"})))

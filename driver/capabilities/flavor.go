@@ -4,30 +4,22 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-)
+	"strings"
 
-// Topologies of a flavor (octavia/common/constants.py, SUPPORTED_LB_TOPOLOGIES).
-const (
-	flavorTopology        = "loadbalancer_topology"
-	topologySingle        = "SINGLE"
-	topologyActiveStandby = "ACTIVE_STANDBY"
+	"github.com/octavia-envoy/octavia-envoy/driver/flavor"
 )
 
 // FlavorCapabilities returns the keys that a flavor profile may have and what they mean: get_supported_flavor_metadata.
-func FlavorCapabilities() map[string]string {
-	return map[string]string{
-		flavorTopology: "How many amphorae serve the load balancer: SINGLE, which is the default, is one.",
-	}
-}
+func FlavorCapabilities() map[string]string { return flavor.Descriptions() }
 
 // AvailabilityZoneCapabilities returns the keys that an availability zone profile may have and what they mean:
 // get_supported_availability_zone_metadata. There are none yet.
 func AvailabilityZoneCapabilities() map[string]string { return map[string]string{} }
 
 // CheckFlavor returns what is wrong with the metadata of a flavor profile: validate_flavor. Paths begin at the metadata.
-func CheckFlavor(flavor map[string]any) []Problem {
+func CheckFlavor(metadata map[string]any) []Problem {
 	c := new(checker)
-	c.flavor(object{}, flavor)
+	c.flavor(object{}, metadata)
 	return relative(c.problems, "flavor")
 }
 
@@ -41,28 +33,18 @@ func CheckAvailabilityZone(zone map[string]any) []Problem {
 
 func relative(problems []Problem, parent string) []Problem {
 	for i := range problems {
-		problems[i].Path = problems[i].Path[len(parent)+1:]
+		problems[i].Path = strings.TrimPrefix(strings.TrimPrefix(problems[i].Path, parent), ".")
 		problems[i].Field = problems[i].Path
 	}
 	return problems
 }
 
-func (c *checker) flavor(o object, flavor map[string]any) {
-	for _, key := range slices.Sorted(maps.Keys(flavor)) {
-		field := "flavor." + clip(key)
-		if key != flavorTopology {
-			c.unsupported(o, field, fmt.Sprintf("The flavor key %q is not supported; supported is %s.",
-				clip(key), flavorTopology))
-			continue
-		}
-		switch flavor[key] {
-		case topologySingle:
-		case topologyActiveStandby:
-			c.unsupported(o, field,
-				"The topology ACTIVE_STANDBY is not supported yet; use a flavor with loadbalancer_topology SINGLE.")
-		default:
-			c.invalid(o, field, "loadbalancer_topology must be SINGLE.")
-		}
+// flavor takes a value that is wrong for one that is not supported: Octavia answers anything else with 500, and without
+// the sentence (octavia/api/drivers/utils.py:call_provider).
+func (c *checker) flavor(o object, metadata map[string]any) {
+	_, problems := flavor.Parse(metadata)
+	for _, p := range problems {
+		c.unsupported(o, strings.TrimSuffix("flavor."+p.Path, "."), p.Message)
 	}
 }
 

@@ -95,7 +95,7 @@ func TestParseNumbers(t *testing.T) {
 
 // TestSentences has what a user reads for each way to be wrong.
 func TestSentences(t *testing.T) {
-	const keys = "Its keys are access_log, buffer_bytes, circuit_breaking, client_http, compression, loadbalancer_topology, " +
+	const keys = "flavor has the keys access_log, buffer_bytes, circuit_breaking, client_http, compression, loadbalancer_topology, " +
 		"member_http, outlier_detection, request_id, retries, slow_start and tcp_keepalive."
 	tests := map[string]struct {
 		metadata string
@@ -103,9 +103,9 @@ func TestSentences(t *testing.T) {
 	}{
 		"topology":      {`{"loadbalancer_topology": "ACTIVE_STANDBY"}`, []string{"!loadbalancer_topology: The topology ACTIVE_STANDBY is not supported yet; use a flavor with loadbalancer_topology SINGLE."}},
 		"no topology":   {`{"loadbalancer_topology": 1}`, []string{`loadbalancer_topology: flavor.loadbalancer_topology must be "SINGLE", not 1.`}},
-		"unknown key":   {`{"sriov_vip": true}`, []string{`!sriov_vip: flavor has no key "sriov_vip". ` + keys}},
-		"slip":          {`{"Retry": {}}`, []string{`!Retry: flavor has no key "Retry"; did you mean retries? ` + keys}},
-		"slip below":    {`{"slow_start": {"window_ms": 1000, "min_wait_percent": 1}}`, []string{`!slow_start.min_wait_percent: flavor.slow_start has no key "min_wait_percent"; did you mean min_weight_percent? Its keys are min_weight_percent and window_ms.`}},
+		"unknown key":   {`{"sriov_vip": true}`, []string{`!sriov_vip: flavor.sriov_vip is unknown. ` + keys}},
+		"slip":          {`{"Retry": {}}`, []string{`!Retry: flavor.Retry is unknown; did you mean retries? ` + keys}},
+		"slip below":    {`{"slow_start": {"window_ms": 1000, "min_wait_percent": 1}}`, []string{`!slow_start.min_wait_percent: flavor.slow_start.min_wait_percent is unknown; did you mean min_weight_percent? flavor.slow_start has the keys min_weight_percent and window_ms.`}},
 		"null":          {`{"compression": null}`, []string{"compression: flavor.compression must be an object with algorithms, content_types and min_length, not null."}},
 		"no object":     {`{"compression": true}`, []string{"compression: flavor.compression must be an object with algorithms, content_types and min_length, not true."}},
 		"text":          {`{"buffer_bytes": "1MiB"}`, []string{`buffer_bytes: flavor.buffer_bytes must be a whole number between 16384 and 67108864, not "1MiB".`}},
@@ -126,8 +126,9 @@ func TestSentences(t *testing.T) {
 		"streams 1.1":   {`{"member_http": {"version": "1.1", "max_concurrent_streams": 5}}`, []string{`member_http.max_concurrent_streams: flavor.member_http.max_concurrent_streams is for HTTP/2: set member_http.version to "2" or leave it out.`}},
 		"never out":     {`{"outlier_detection": {"interval_ms": 1000}}`, []string{"outlier_detection: flavor.outlier_detection needs consecutive_5xx or consecutive_gateway_errors; without them no member is ever taken out."}},
 		"two bounds":    {`{"retries": {"on": ["5xx"], "attempts": 1, "budget_percent": 1}, "circuit_breaking": {"max_retries": 3}}`, []string{"circuit_breaking.max_retries: flavor.circuit_breaking.max_retries cannot stand beside retries.budget_percent: both bound the retries, and Envoy heeds the budget only. Leave one of them out."}},
-		"several":       {`{"x": 1, "access_log": 1, "retries": {"attempts": 11, "on": ["5xx"]}}`, []string{"access_log: flavor.access_log must be true or false, not 1.", "retries.attempts: flavor.retries.attempts must be a whole number between 1 and 10, not 11.", `!x: flavor has no key "x". ` + keys}},
-		"long":          {`{"` + strings.Repeat("é", 300) + `": 1, "request_id": "` + strings.Repeat("é", 300) + `"}`, []string{`request_id: flavor.request_id must be "off", "keep" or "replace", not "` + strings.Repeat("é", 40) + `…".`, "!" + strings.Repeat("é", 40) + `…: flavor has no key "` + strings.Repeat("é", 40) + `…". ` + keys}},
+		"several":       {`{"x": 1, "access_log": 1, "retries": {"attempts": 11, "on": ["5xx"]}}`, []string{"access_log: flavor.access_log must be true or false, not 1.", "retries.attempts: flavor.retries.attempts must be a whole number between 1 and 10, not 11.", `!x: flavor.x is unknown. ` + keys}},
+		"long":          {`{"` + strings.Repeat("é", 300) + `": 1, "request_id": "` + strings.Repeat("é", 300) + `"}`, []string{`request_id: flavor.request_id must be "off", "keep" or "replace", not "` + strings.Repeat("é", 40) + `…".`, "!" + strings.Repeat("é", 40) + `…: flavor.` + strings.Repeat("é", 40) + `… is unknown. ` + keys}},
+		"odd key":       {`{"a.b\n": 1}`, []string{`!"a.b\n": flavor."a.b\n" is unknown. ` + keys}},
 		"deep":          {strings.Repeat(`{"retries":`, 9) + "1" + strings.Repeat("}", 9), []string{": The flavor data is nested deeper than 8 levels."}},
 		"large":         {`{"compression": {"algorithms": [1` + strings.Repeat(",1", 5000) + `]}}`, []string{": The flavor data has more than 4096 values."}},
 		"large number":  {`{"buffer_bytes": 1e300}`, []string{"buffer_bytes: flavor.buffer_bytes must be a whole number between 16384 and 67108864, not 1e+300."}},

@@ -101,8 +101,8 @@ func (e *explainer) unknown(location []string, name string) {
 	if nearest := closest(name, keys); nearest != "" {
 		hint = fmt.Sprintf("; did you mean %s?", nearest)
 	}
-	e.add(append(slices.Clone(location), name), true, "%s has no key %q%s Its keys are %s.",
-		e.named(location), clip(name), hint, enumerate(keys, "and"))
+	place := append(slices.Clone(location), name)
+	e.add(place, true, "%s is unknown%s %s has the keys %s.", e.named(place), hint, e.named(location), enumerate(keys, "and"))
 }
 
 // wrong is a value that is not what its key takes.
@@ -141,9 +141,9 @@ func (e *explainer) path(location []string) string {
 		case parent != nil && parent.Items != nil:
 			path.WriteString("[" + step + "]")
 		case i == 0:
-			path.WriteString(clip(step))
+			path.WriteString(printable(step))
 		default:
-			path.WriteString("." + clip(step))
+			path.WriteString("." + printable(step))
 		}
 	}
 	return path.String()
@@ -172,6 +172,14 @@ func show(value any) string {
 	default:
 		return fmt.Sprint(value)
 	}
+}
+
+// printable is a key as it stands in a path.
+func printable(key string) string {
+	if quoted := strconv.Quote(key); key == "" || quoted != `"`+key+`"` || strings.ContainsAny(key, " .[]") {
+		return clip(quoted)
+	}
+	return clip(key)
 }
 
 // clip keeps what a user wrote short enough for a sentence.

@@ -22,6 +22,8 @@ LOG = logging.getLogger(__name__)
 
 _USER_AGENT = f"octavia-envoy-provider/{version.__version__}"
 _LARGEST_ANSWER = 1 << 20  # bytes
+NOTHING = object()
+"""The body of a request without one; None is JSON's null."""
 
 
 def call(
@@ -32,7 +34,7 @@ def call(
     expect: int,
     headers: dict[str, str],
     query: dict[str, str] | None = None,
-    body: Any = None,
+    body: Any = NOTHING,
 ) -> Any:
     """Send a request and return the decoded answer, None if there is none to the status expected (204).
 
@@ -44,7 +46,7 @@ def call(
     target = path
     if query:
         target += "?" + urllib.parse.urlencode(query)
-    content = None if body is None else payload.encode(body)
+    content = None if body is NOTHING else payload.encode(body)
     sent = {**headers, "Accept": "application/json", "Connection": "close", "User-Agent": _USER_AGENT}
     if content is not None:
         sent["Content-Type"] = "application/json"

@@ -234,7 +234,8 @@ class EnvoyProviderDriver(provider_base.ProviderDriver):
         return {str(key): str(description) for key, description in answer.items()}
 
     def _validate(self, path: str, metadata: Any, where: str) -> None:
-        metadata = {} if metadata is None or payload.is_unset(metadata) else payload.plain(metadata, where)
+        # None is a profile of the text "null", of which Octavia could make no load balancer: the controller refuses it.
+        metadata = {} if payload.is_unset(metadata) else payload.plain(metadata, where)
         self._call("POST", path, body=metadata, expect=http.HTTPStatus.NO_CONTENT)
 
     def _call(
@@ -242,7 +243,7 @@ class EnvoyProviderDriver(provider_base.ProviderDriver):
         method: str,
         path: str,
         *,
-        body: Any = None,
+        body: Any = client.NOTHING,
         query: dict[str, str] | None = None,
         expect: int = http.HTTPStatus.ACCEPTED,
         project_id: str | None = None,
