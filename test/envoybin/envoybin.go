@@ -30,13 +30,14 @@ func Path(tb testing.TB) string {
 }
 
 // Start runs Envoy with a configuration file until the end of the test, which shows what it said if the test failed.
-// Flags are further ones.
+// Flags are further ones. Its working directory is that of the file.
 func Start(tb testing.TB, config string, flags ...string) {
 	tb.Helper()
 	var output bytes.Buffer
 	command := exec.Command(Path(tb), append([]string{
 		"--config-path", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn",
 	}, flags...)...)
+	command.Dir = filepath.Dir(config)
 	command.Stdout, command.Stderr = &output, &output
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {

@@ -99,6 +99,7 @@ func (t *translation) cluster(owner model.Ref, name string, connect int, http bo
 		return err
 	}
 	if http {
+		t.logPool(cluster, pool.Pool)
 		options, err := memberHTTPOptions()
 		if err != nil {
 			return err

@@ -21,7 +21,10 @@ func TestEnvoyAccepts(t *testing.T) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			res, _ := LoadBalancer(readTree(t, dir))
-			output, err := exec.CommandContext(t.Context(), binary, "--mode", "validate", "-c", writeStatic(t, res)).CombinedOutput()
+			config := writeStatic(t, res)
+			command := exec.CommandContext(t.Context(), binary, "--mode", "validate", "-c", config)
+			command.Dir = filepath.Dir(config) // Envoy opens its access log there.
+			output, err := command.CombinedOutput()
 			if err != nil {
 				t.Errorf("Envoy refuses it: %v\n%s", err, output)
 			}

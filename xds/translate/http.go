@@ -37,6 +37,10 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 	if err != nil {
 		return nil, err
 	}
+	log, err := t.accessLog(listener)
+	if err != nil {
+		return nil, err
+	}
 	manager, err := pack(&hcmv3.HttpConnectionManager{
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		StatPrefix: listener.ID,
@@ -67,6 +71,7 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 		StreamIdleTimeout: milliseconds(clientTimeout(listener)),
 		DrainTimeout:      durationpb.New(drainTimeout),
 		LocalReplyConfig:  replies,
+		AccessLog:         log,
 	})
 	if err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ func (t *translation) listener(listener *model.Listener) error {
 		if err != nil {
 			return err
 		}
-		if udp, err = udpFilter(listener, cluster); err != nil {
+		if udp, err = t.udpFilter(listener, cluster); err != nil {
 			return err
 		}
 	default:
@@ -70,7 +70,7 @@ func (t *translation) listener(listener *model.Listener) error {
 		if err != nil {
 			return err
 		}
-		if filters, err = tcpFilters(listener, pool, cluster); err != nil {
+		if filters, err = t.tcpFilters(listener, pool, cluster); err != nil {
 			return err
 		}
 	}
@@ -80,7 +80,7 @@ func (t *translation) listener(listener *model.Listener) error {
 	message := t.bind(listener)
 	if udp != nil {
 		listenUDP(message, udp)
-	} else if err := listenTCP(message, listener, filters); err != nil {
+	} else if err := errors.Join(listenTCP(message, listener, filters), t.logServerName(message, listener)); err != nil {
 		return err
 	}
 	if err := message.ValidateAll(); err != nil {

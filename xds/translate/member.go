@@ -27,6 +27,9 @@ func (t *translation) members(pool *model.Pool) (groups []*endpointv3.LocalityLb
 		if problem == nil && byCookie(pool) {
 			endpoint.Metadata = memberMetadata(member)
 		}
+		if problem == nil {
+			t.logMember(endpoint, pool, member)
+		}
 		switch {
 		case problem != nil:
 			t.problem(problem)

@@ -12,8 +12,12 @@ import (
 )
 
 // tcpFilters are the network filters of a TCP listener, and of an HTTPS one: it passes TLS through unread.
-func tcpFilters(listener *model.Listener, pool *servedPool, cluster string) ([]*listenerv3.Filter, error) {
+func (t *translation) tcpFilters(listener *model.Listener, pool *servedPool, cluster string) ([]*listenerv3.Filter, error) {
 	hash, sources, err := tcpHash(pool)
+	if err != nil {
+		return nil, err
+	}
+	log, err := t.accessLog(listener)
 	if err != nil {
 		return nil, err
 	}
@@ -24,6 +28,7 @@ func tcpFilters(listener *model.Listener, pool *servedPool, cluster string) ([]*
 		IdleTimeout:        milliseconds(silence(listener)),
 		HashPolicy:         []*typev3.HashPolicy{hash},
 		MaxConnectAttempts: wrapperspb.UInt32(1 + connectRetries),
+		AccessLog:          log,
 	})
 	if err != nil {
 		return nil, err

@@ -14,12 +14,16 @@ import (
 //
 // The hash is there whatever the algorithm: only Maglev heeds it, and so the pool's algorithm is no part of the listener.
 // What changes here, such as the CIDRs, ends the sessions: Envoy updates no UDP listener in place.
-func udpFilter(listener *model.Listener, cluster string) (*listenerv3.ListenerFilter, error) {
+func (t *translation) udpFilter(listener *model.Listener, cluster string) (*listenerv3.ListenerFilter, error) {
 	route, err := pack(&udpproxyv3.Route{Cluster: cluster})
 	if err != nil {
 		return nil, err
 	}
 	matcher, err := sourceMatcher(listener, route)
+	if err != nil {
+		return nil, err
+	}
+	log, err := t.accessLog(listener)
 	if err != nil {
 		return nil, err
 	}
@@ -30,6 +34,7 @@ func udpFilter(listener *model.Listener, cluster string) (*listenerv3.ListenerFi
 		HashPolicies: []*udpproxyv3.UdpProxyConfig_HashPolicy{{
 			PolicySpecifier: &udpproxyv3.UdpProxyConfig_HashPolicy_SourceIp{SourceIp: true},
 		}},
+		AccessLog: log,
 	})
 	if err != nil {
 		return nil, err
