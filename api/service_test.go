@@ -131,7 +131,7 @@ func TestMetadata(t *testing.T) {
 	h.refused(h.call("POST", flavors, `{"loadbalancer_topology": "ACTIVE_STANDBY"}`), 501, "unsupported_option", "loadbalancer_topology",
 		"The topology ACTIVE_STANDBY is not supported yet; use a flavor with loadbalancer_topology SINGLE.")
 	// Octavia has 500 for all but 501, and so whatever is wrong is an option that is not supported.
-	h.refused(h.call("POST", flavors, `{"retries": {"on": ["5xx"], "attempts": "3"}}`), 501, "unsupported_option", "retries.attempts",
+	h.refused(h.call("POST", flavors, `{"retries": {"retry_on": ["5xx"], "attempts": "3"}}`), 501, "unsupported_option", "retries.attempts",
 		`flavor.retries.attempts must be a whole number between 1 and 10, not "3".`)
 	h.refused(h.call("POST", flavors, `{"slow_start": {"windows_ms": 5000}}`), 501, "unsupported_option", "slow_start.window_ms",
 		"flavor.slow_start.window_ms is missing; it must be a whole number between 1000 and 3600000. "+

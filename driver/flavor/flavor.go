@@ -37,8 +37,8 @@ type Flavor struct {
 
 // What becomes of X-Request-Id on its way to a member.
 const (
-	// RequestIDOff passes on what the client sent; the default.
-	RequestIDOff = "off"
+	// RequestIDPass passes on what the client sent; the default.
+	RequestIDPass = "pass"
 	// RequestIDKeep adds one to a request without, and tells it to the client.
 	RequestIDKeep = "keep"
 	// RequestIDReplace gives every request a new one, and tells it to the client.
@@ -92,7 +92,7 @@ type Compression struct {
 // Retries sends a request to another member when one fails it.
 type Retries struct {
 	// On are Envoy's conditions: 5xx, gateway-error, reset, connect-failure, refused-stream, retriable-4xx and gRPC's.
-	On []string `json:"on"`
+	On []string `json:"retry_on"`
 	// Attempts is how many more members are tried.
 	Attempts int `json:"attempts"`
 	// TryTimeout in ms is the longest that one try may take; 0 leaves timeout_member_data alone.

@@ -18,7 +18,7 @@ const (
 
 // Problem is one thing wrong with the metadata of a flavor.
 type Problem struct {
-	// Path leads to it from the metadata: retries.on[1]; "" is the metadata as such.
+	// Path leads to it from the metadata: retries.retry_on[1]; "" is the metadata as such.
 	Path string
 	// Message is a sentence that names the key, says what is wrong and what would be right.
 	Message string

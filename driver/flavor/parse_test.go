@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/flavor"
 )
@@ -22,7 +24,7 @@ const everything = `{
 		"max_requests_per_connection": 9, "max_concurrent_streams": 10, "drain_timeout_ms": 11
 	},
 	"compression": {"algorithms": ["zstd", "gzip"], "min_length": 1024, "content_types": ["text/html", "image/svg+xml"]},
-	"retries": {"on": ["reset", "5xx"], "attempts": 2, "try_timeout_ms": 1004, "backoff_ms": 12, "budget_percent": 13},
+	"retries": {"retry_on": ["reset", "5xx"], "attempts": 2, "try_timeout_ms": 1004, "backoff_ms": 12, "budget_percent": 13},
 	"outlier_detection": {
 		"consecutive_5xx": 14, "consecutive_gateway_errors": 15, "interval_ms": 1005, "ejection_ms": 1006, "max_ejected_percent": 16
 	},
@@ -101,9 +103,15 @@ func TestSentences(t *testing.T) {
 		metadata string
 		want     []string // of those that are unsupported after a "!"
 	}{
-		"topology":      {`{"loadbalancer_topology": "ACTIVE_STANDBY"}`, []string{"!loadbalancer_topology: The topology ACTIVE_STANDBY is not supported yet; use a flavor with loadbalancer_topology SINGLE."}},
-		"no topology":   {`{"loadbalancer_topology": 1}`, []string{`loadbalancer_topology: flavor.loadbalancer_topology must be "SINGLE", not 1.`}},
-		"unknown key":   {`{"sriov_vip": true}`, []string{`!sriov_vip: flavor.sriov_vip is unknown. ` + keys}},
+		"topology":    {`{"loadbalancer_topology": "ACTIVE_STANDBY"}`, []string{"!loadbalancer_topology: The topology ACTIVE_STANDBY is not supported yet; use a flavor with loadbalancer_topology SINGLE."}},
+		"no topology": {`{"loadbalancer_topology": 1}`, []string{`loadbalancer_topology: flavor.loadbalancer_topology must be "SINGLE", not 1.`}},
+		"unknown key": {`{"shields": true}`, []string{`!shields: flavor.shields is unknown. ` + keys}},
+		"amphora's": {`{"sriov_vip": true, "compute_flavor": "m1", "amp_image_tag": "t", "allow_member_sriov": false}`, []string{
+			"!allow_member_sriov: flavor.allow_member_sriov is not supported, as members' ports are not SR-IOV ports; leave it out.",
+			"!amp_image_tag: flavor.amp_image_tag is not supported yet, as amphorae are not made from an image; leave it out.",
+			"!compute_flavor: flavor.compute_flavor is not supported yet, as amphorae are no Nova servers; leave it out.",
+			"!sriov_vip: flavor.sriov_vip is not supported, as VIP ports are not SR-IOV ports; leave it out.",
+		}},
 		"slip":          {`{"Retry": {}}`, []string{`!Retry: flavor.Retry is unknown; did you mean retries? ` + keys}},
 		"slip below":    {`{"slow_start": {"window_ms": 1000, "min_wait_percent": 1}}`, []string{`!slow_start.min_wait_percent: flavor.slow_start.min_wait_percent is unknown; did you mean min_weight_percent? flavor.slow_start has the keys min_weight_percent and window_ms.`}},
 		"null":          {`{"compression": null}`, []string{"compression: flavor.compression must be an object with algorithms, content_types and min_length, not null."}},
@@ -113,8 +121,8 @@ func TestSentences(t *testing.T) {
 		"fraction":      {`{"buffer_bytes": 20000.5}`, []string{`buffer_bytes: flavor.buffer_bytes must be a whole number between 16384 and 67108864, not 20000.5.`}},
 		"object":        {`{"buffer_bytes": {}}`, []string{`buffer_bytes: flavor.buffer_bytes must be a whole number between 16384 and 67108864, not an object.`}},
 		"boolean":       {`{"access_log": "yes"}`, []string{`access_log: flavor.access_log must be true or false, not "yes".`}},
-		"enum":          {`{"request_id": "on"}`, []string{`request_id: flavor.request_id must be "off", "keep" or "replace", not "on".`}},
-		"missing":       {`{"retries": {"on": ["5xx"]}}`, []string{"retries.attempts: flavor.retries.attempts is missing; it must be a whole number between 1 and 10."}},
+		"enum":          {`{"request_id": "on"}`, []string{`request_id: flavor.request_id must be "pass", "keep" or "replace", not "on".`}},
+		"missing":       {`{"retries": {"retry_on": ["5xx"]}}`, []string{"retries.attempts: flavor.retries.attempts is missing; it must be a whole number between 1 and 10."}},
 		"empty":         {`{"client_http": {}}`, []string{"client_http: flavor.client_http has nothing in it; leave it out, or set one of drain_timeout_ms, max_concurrent_streams, max_connection_duration_ms, max_requests_per_connection, request_headers_timeout_ms and request_timeout_ms."}},
 		"no algorithm":  {`{"compression": {"algorithms": []}}`, []string{"compression.algorithms: flavor.compression.algorithms must have 1 to 3 values, not 0."}},
 		"twice":         {`{"compression": {"algorithms": ["gzip", "gzip"]}}`, []string{`compression.algorithms: flavor.compression.algorithms has "gzip" twice.`}},
@@ -125,9 +133,9 @@ func TestSentences(t *testing.T) {
 		"streams":       {`{"member_http": {"max_concurrent_streams": 5}}`, []string{`member_http.max_concurrent_streams: flavor.member_http.max_concurrent_streams is for HTTP/2: set member_http.version to "2" or leave it out.`}},
 		"streams 1.1":   {`{"member_http": {"version": "1.1", "max_concurrent_streams": 5}}`, []string{`member_http.max_concurrent_streams: flavor.member_http.max_concurrent_streams is for HTTP/2: set member_http.version to "2" or leave it out.`}},
 		"never out":     {`{"outlier_detection": {"interval_ms": 1000}}`, []string{"outlier_detection: flavor.outlier_detection needs consecutive_5xx or consecutive_gateway_errors; without them no member is ever taken out."}},
-		"two bounds":    {`{"retries": {"on": ["5xx"], "attempts": 1, "budget_percent": 1}, "circuit_breaking": {"max_retries": 3}}`, []string{"circuit_breaking.max_retries: flavor.circuit_breaking.max_retries cannot stand beside retries.budget_percent: both bound the retries, and Envoy heeds the budget only. Leave one of them out."}},
-		"several":       {`{"x": 1, "access_log": 1, "retries": {"attempts": 11, "on": ["5xx"]}}`, []string{"access_log: flavor.access_log must be true or false, not 1.", "retries.attempts: flavor.retries.attempts must be a whole number between 1 and 10, not 11.", `!x: flavor.x is unknown. ` + keys}},
-		"long":          {`{"` + strings.Repeat("é", 300) + `": 1, "request_id": "` + strings.Repeat("é", 300) + `"}`, []string{`request_id: flavor.request_id must be "off", "keep" or "replace", not "` + strings.Repeat("é", 40) + `…".`, "!" + strings.Repeat("é", 40) + `…: flavor.` + strings.Repeat("é", 40) + `… is unknown. ` + keys}},
+		"two bounds":    {`{"retries": {"retry_on": ["5xx"], "attempts": 1, "budget_percent": 1}, "circuit_breaking": {"max_retries": 3}}`, []string{"circuit_breaking.max_retries: flavor.circuit_breaking.max_retries cannot stand beside retries.budget_percent: both bound the retries, and Envoy heeds the budget only. Leave one of them out."}},
+		"several":       {`{"x": 1, "access_log": 1, "retries": {"attempts": 11, "retry_on": ["5xx"]}}`, []string{"access_log: flavor.access_log must be true or false, not 1.", "retries.attempts: flavor.retries.attempts must be a whole number between 1 and 10, not 11.", `!x: flavor.x is unknown. ` + keys}},
+		"long":          {`{"` + strings.Repeat("é", 300) + `": 1, "request_id": "` + strings.Repeat("é", 300) + `"}`, []string{`request_id: flavor.request_id must be "pass", "keep" or "replace", not "` + strings.Repeat("é", 40) + `…".`, "!" + strings.Repeat("é", 40) + `…: flavor.` + strings.Repeat("é", 40) + `… is unknown. ` + keys}},
 		"odd key":       {`{"a.b\n": 1}`, []string{`!"a.b\n": flavor."a.b\n" is unknown. ` + keys}},
 		"deep":          {strings.Repeat(`{"retries":`, 9) + "1" + strings.Repeat("}", 9), []string{": The flavor data is nested deeper than 8 levels."}},
 		"large":         {`{"compression": {"algorithms": [1` + strings.Repeat(",1", 5000) + `]}}`, []string{": The flavor data has more than 4096 values."}},
@@ -215,6 +223,24 @@ func TestSchema(t *testing.T) {
 	descriptions := flavor.Descriptions()
 	assert.Len(t, descriptions, 12)
 	assert.Equal(t, "How many amphorae serve a load balancer: SINGLE is one.", descriptions["loadbalancer_topology"])
+}
+
+// TestYAML keeps words out of the schema that are something else in YAML 1.1, as on and off are. (The versions of HTTP are
+// numbers there, which their sentence says.)
+func TestYAML(t *testing.T) {
+	for _, key := range flavor.Keys() {
+		words := []string{key.Path[strings.LastIndex(key.Path, ".")+1:]}
+		for _, quoted := range regexp.MustCompile(`"[^"]*"`).FindAllString(key.Value, -1) {
+			if key.Path != "member_http.version" {
+				words = append(words, strings.Trim(quoted, `"`))
+			}
+		}
+		for _, word := range words {
+			var got any
+			require.NoError(t, yaml.Unmarshal([]byte(word), &got))
+			assert.Equal(t, word, got, "of %s", key.Path)
+		}
+	}
 }
 
 func BenchmarkParse(b *testing.B) {

@@ -95,14 +95,27 @@ func (e *explainer) rule(url string) string {
 
 // unknown is a key that the schema does not have.
 func (e *explainer) unknown(location []string, name string) {
-	group := e.root.at(location)
-	keys := group.keys()
+	if sentence := ofAmphora()[name]; len(location) == 0 && sentence != "" {
+		e.add([]string{name}, true, "flavor.%s %s", name, sentence)
+		return
+	}
+	keys := e.root.at(location).keys()
 	hint := "."
 	if nearest := closest(name, keys); nearest != "" {
 		hint = fmt.Sprintf("; did you mean %s?", nearest)
 	}
 	place := append(slices.Clone(location), name)
 	e.add(place, true, "%s is unknown%s %s has the keys %s.", e.named(place), hint, e.named(location), enumerate(keys, "and"))
+}
+
+// ofAmphora are the other keys of Octavia's own provider (octavia/api/drivers/amphora_driver/flavor_schema.py).
+func ofAmphora() map[string]string {
+	return map[string]string{
+		"compute_flavor":     "is not supported yet, as amphorae are no Nova servers; leave it out.",
+		"amp_image_tag":      "is not supported yet, as amphorae are not made from an image; leave it out.",
+		"sriov_vip":          "is not supported, as VIP ports are not SR-IOV ports; leave it out.",
+		"allow_member_sriov": "is not supported, as members' ports are not SR-IOV ports; leave it out.",
+	}
 }
 
 // wrong is a value that is not what its key takes.
@@ -133,7 +146,7 @@ func (e *explainer) valueAt(location []string) any {
 	return value
 }
 
-// path writes a location as a user would: retries.on[1].
+// path writes a location as a user would: retries.retry_on[1].
 func (e *explainer) path(location []string) string {
 	var path strings.Builder
 	for i, step := range location {

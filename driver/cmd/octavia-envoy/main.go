@@ -32,12 +32,14 @@ amphora has acknowledged.
   octavia-envoy serve --config /etc/octavia-envoy.yaml           run the controller
   octavia-envoy serve --config /etc/octavia-envoy.yaml --check   only check its configuration
   octavia-envoy status                                           what runs, what was sent, what Envoy said
-  octavia-envoy translate -f lb.yaml                             what Envoy would get, without a cloud`,
+  octavia-envoy translate -f lb.yaml                             what Envoy would get, without a cloud
+  octavia-envoy flavor check -f web.yaml                         whether flavor data is right`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		serveCommand(), statusCommand(), translateCommand(), bootstrapCommand(), certificateCommand(), dbCommand(), versionCommand(),
+		serveCommand(), statusCommand(), translateCommand(), flavorCommand(), bootstrapCommand(), certificateCommand(), dbCommand(),
+		versionCommand(),
 	)
 	return root
 }
