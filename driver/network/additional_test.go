@@ -96,7 +96,7 @@ func TestUsersPortWithManyAddresses(t *testing.T) {
 		"address": {SubnetID: subnet6, IPAddress: "2001:db8::52"}, "subnet": {SubnetID: "nope"},
 	} {
 		_, err = f.AllocateVIP(t.Context(), users(additional))
-		if refused := new(network.Error); !errors.As(err, &refused) || refused.Kind != network.ErrInvalid ||
+		if refused := new(network.Error); !errors.As(err, &refused) || !errors.Is(refused.Kind, network.ErrInvalid) ||
 			refused.Field != "additional_vips[0].subnet_id" {
 			t.Errorf("an %s that the port does not have: %v", name, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -205,8 +206,8 @@ func (p *Plumber) configure(drawn *plan, inside *netlink.Handle) error {
 			return fmt.Errorf("MTU of %s: %w", insideName, err)
 		}
 	}
-	if err := InNamespace(NamespacePath(drawn.AmphoraID), announce); err != nil {
-		p.options.Logger.Warn("the VIP will not announce itself", "amphora", drawn.AmphoraID, "error", err)
+	if err := InNamespace(NamespacePath(drawn.AmphoraID), drawn.tune); err != nil {
+		p.options.Logger.Warn("the VIP's interface is not set up as it should be", "amphora", drawn.AmphoraID, "error", err)
 	}
 	for _, address := range drawn.Addresses {
 		entry := &netlink.Addr{IPNet: ipNet(address)}
@@ -220,30 +221,28 @@ func (p *Plumber) configure(drawn *plan, inside *netlink.Handle) error {
 	if err := inside.LinkSetUp(link); err != nil {
 		return fmt.Errorf("bring up %s: %w", insideName, err)
 	}
-	for _, route := range drawn.Routes {
-		err := inside.RouteReplace(&netlink.Route{
-			LinkIndex: link.Attrs().Index, Dst: ipNet(route.Destination), Gw: route.NextHop.AsSlice(),
-		})
-		if err != nil {
-			return fmt.Errorf("route to %s: %w", route.Destination, err)
-		}
-	}
-	for _, gateway := range drawn.Gateways {
-		err := inside.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice()})
-		if err != nil { // members on the VIP's own subnet do not need it
-			p.options.Logger.Warn("no default route", "amphora", drawn.AmphoraID, "gateway", gateway, "error", err)
-		}
-	}
-	return nil
+	return p.route(drawn, inside, link)
 }
 
-// announce has the kernel tell the neighbours the VIP's MAC when the interface comes up (gratuitous ARP, unsolicited
-// neighbour advertisement): another amphora may have had the address before. Call it in the namespace.
-func announce() error {
-	return errors.Join(
-		os.WriteFile("/proc/sys/net/ipv4/conf/"+insideName+"/arp_notify", []byte("1"), 0),
-		os.WriteFile("/proc/sys/net/ipv6/conf/"+insideName+"/ndisc_notify", []byte("1"), 0),
-	)
+// tune sets what has no place in netlink. Call it in the namespace.
+func (p *plan) tune() error {
+	settings := []struct{ name, value string }{
+		// The kernel tells the neighbours of addresses that it gets later.
+		{"ipv4/conf/" + insideName + "/arp_notify", "1"},
+		{"ipv6/conf/" + insideName + "/ndisc_notify", "1"},
+		// Addresses and routes are those that Neutron says, whatever a router on the network advertises.
+		{"ipv6/conf/" + insideName + "/accept_ra", "0"},
+		{"ipv6/conf/" + insideName + "/autoconf", "0"},
+	}
+	if slices.ContainsFunc(p.Addresses, func(address netip.Prefix) bool { return address.Addr().Is6() }) {
+		// Some machines have new interfaces start without.
+		settings = append(settings, struct{ name, value string }{"ipv6/conf/" + insideName + "/disable_ipv6", "0"})
+	}
+	var errs []error
+	for _, setting := range settings {
+		errs = append(errs, os.WriteFile("/proc/sys/net/"+setting.name, []byte(setting.value), 0))
+	}
+	return errors.Join(errs...)
 }
 
 func ipNet(prefix netip.Prefix) *net.IPNet {

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -119,6 +120,10 @@ func (p *Plumber) realise(drawn *plan) error {
 	}
 	if err := p.configure(drawn, inside); err != nil {
 		return err
+	}
+	err = awaitForwarding(HostLinkName(drawn.AmphoraID))
+	if err = errors.Join(err, InNamespace(NamespacePath(drawn.AmphoraID), drawn.announce)); err != nil {
+		p.options.Logger.Warn("the network may not know yet where the VIP is", "amphora", drawn.AmphoraID, "error", err)
 	}
 	p.options.Logger.Info("VIP plugged", "amphora", drawn.AmphoraID, "bridge", bridge.Attrs().Name,
 		"namespace", NamespaceName(drawn.AmphoraID), "addresses", drawn.Addresses)

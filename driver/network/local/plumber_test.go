@@ -73,7 +73,10 @@ func (b *bench) amphora() model.Amphora {
 
 func (b *bench) plug(a model.Amphora) {
 	b.t.Helper()
-	if err := b.Plug(b.t.Context(), a, &model.LoadBalancer{VIPPortID: "port", VIPAddress: "198.51.100.10"}); err != nil {
+	lb := &model.LoadBalancer{
+		VIPPortID: "port", VIPAddress: "198.51.100.10", AdditionalVIPs: []model.AdditionalVIP{{IPAddress: "2001:DB8::0:10"}},
+	}
+	if err := b.Plug(b.t.Context(), a, lb); err != nil {
 		b.t.Fatal(err)
 	}
 }
