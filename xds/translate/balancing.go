@@ -6,6 +6,7 @@ import (
 	leastrequestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
+	roundrobinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
@@ -14,7 +15,7 @@ import (
 //
 // A hash of the source needs no state, so that it survives a failover; HAProxy's stick table has to be copied. Its
 // price is that a new member takes its share of the clients from the others, about 1 in n, where a stick table moves none.
-func balancing(pool *model.Pool) (*clusterv3.LoadBalancingPolicy, error) {
+func (t *translation) balancing(pool *model.Pool) (*clusterv3.LoadBalancingPolicy, error) {
 	switch {
 	case byPort(pool) && pool.Protocol == model.ProtocolUDP:
 		// Envoy's sessions of UDP are by source address and port already, and its hash for them knows no port.
@@ -24,7 +25,9 @@ func balancing(pool *model.Pool) (*clusterv3.LoadBalancingPolicy, error) {
 	case pool.LBAlgorithm == model.AlgorithmLeastConnections:
 		// It asks all members who has the fewest requests or connections, where Envoy's default asks two.
 		return policy("envoy.load_balancing_policies.least_request",
-			&leastrequestv3.LeastRequest{SelectionMethod: leastrequestv3.LeastRequest_FULL_SCAN})
+			&leastrequestv3.LeastRequest{SelectionMethod: leastrequestv3.LeastRequest_FULL_SCAN, SlowStartConfig: t.slowStart()})
+	case t.flavor.SlowStart != nil:
+		return policy("envoy.load_balancing_policies.round_robin", &roundrobinv3.RoundRobin{SlowStartConfig: t.slowStart()})
 	}
 	return nil, nil
 }

@@ -1,34 +1,19 @@
 package translate
 
 import (
-	"math"
-	"time"
-
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
-const (
-	// idleMemberConnection is how long a connection to a member waits for its next request. It is below the keep-alive
-	// time of the common servers (Apache and Node close after 5 s): a request on a connection that the member is just
-	// closing would fail. HAProxy keeps idle ones for about as long.
-	idleMemberConnection = 4 * time.Second
-	// noSpill keeps traffic off the backups while a single primary member serves. With Envoy's default, 140, one of two
-	// primaries down sends a third of the traffic to the backups.
-	noSpill = 100_000
-	// noLimit lifts Envoy's circuit breakers, 1,024 connections and requests to a cluster by default: Octavia knows no
-	// such limit.
-	noLimit = math.MaxUint32
-)
+// noSpill keeps traffic off the backups while a single primary member serves. With Envoy's default, 140, one of two
+// primaries down sends a third of the traffic to the backups.
+const noSpill = 100_000
 
 // servesHTTP reports whether an HTTP listener can have a pool of that protocol.
 func servesHTTP(protocol string) bool {
@@ -61,7 +46,7 @@ func (t *translation) ownCluster(listener *model.Listener, pool *servedPool) (st
 	name := ownClusterName(listener)
 	owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
 	if pool == nil {
-		pool = &servedPool{Pool: &model.Pool{LBAlgorithm: model.AlgorithmRoundRobin}}
+		pool = &servedPool{Pool: &model.Pool{Protocol: listener.Protocol, LBAlgorithm: model.AlgorithmRoundRobin}}
 	} else {
 		owner = model.Ref{Kind: model.KindPool, ID: pool.ID}
 	}
@@ -81,18 +66,17 @@ func (t *translation) cluster(owner model.Ref, name string, connect int, http bo
 		},
 		// A member that is deleted goes at once, healthy or not.
 		IgnoreHealthOnHostRemoval: true,
-		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-			MaxConnections:     wrapperspb.UInt32(noLimit),
-			MaxPendingRequests: wrapperspb.UInt32(noLimit),
-			MaxRequests:        wrapperspb.UInt32(noLimit),
-			MaxRetries:         wrapperspb.UInt32(noLimit),
-		}}},
+		CircuitBreakers:           t.circuitBreakers(),
+		OutlierDetection:          t.outlierDetection(pool.Pool),
+	}
+	if pool.Protocol != model.ProtocolUDP {
+		cluster.PerConnectionBufferLimitBytes, cluster.UpstreamConnectionOptions = t.bufferLimit(), t.memberKeepalive()
 	}
 	if byCookie(pool.Pool) {
 		cluster.CommonLbConfig.OverrideHostStatus = cookieStatuses()
 	}
 	var err error
-	if cluster.LoadBalancingPolicy, err = balancing(pool.Pool); err != nil {
+	if cluster.LoadBalancingPolicy, err = t.balancing(pool.Pool); err != nil {
 		return err
 	}
 	if cluster.TransportSocket, err = proxyProtocol(pool.Pool); err != nil {
@@ -100,7 +84,7 @@ func (t *translation) cluster(owner model.Ref, name string, connect int, http bo
 	}
 	if http {
 		t.logPool(cluster, pool.Pool)
-		options, err := memberHTTPOptions()
+		options, err := t.memberHTTPOptions()
 		if err != nil {
 			return err
 		}
@@ -128,17 +112,4 @@ func (t *translation) cluster(owner model.Ref, name string, connect int, http bo
 	t.out.Owners[Key{resourcev3.ClusterType, name}] = owner
 	t.out.Owners[Key{resourcev3.EndpointType, service}] = owner
 	return nil
-}
-
-func memberHTTPOptions() (*anypb.Any, error) {
-	return pack(&httpv3.HttpProtocolOptions{
-		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(idleMemberConnection)},
-		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
-			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
-					HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
-				},
-			},
-		},
-	})
 }

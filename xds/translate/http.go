@@ -2,21 +2,15 @@ package translate
 
 import (
 	"net/netip"
-	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
-
-// drainTimeout is the grace of a connection that ends: between the first and the second GOAWAY of HTTP/2, and after the
-// idle timeout of HTTP/1, which Envoy's default of 5 s would make that much longer than the user asked for.
-const drainTimeout = time.Second
 
 // httpFilters are the network filters of an HTTP listener. All that L7 policies and pools change is in its
 // RouteConfiguration.
@@ -25,11 +19,15 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 	if err != nil {
 		return nil, err
 	}
+	filters, err := t.compressors()
+	if err != nil {
+		return nil, err
+	}
 	optional, err := optionalFilters()
 	if err != nil {
 		return nil, err
 	}
-	replies, err := localReplies()
+	replies, err := t.localReplies()
 	if err != nil {
 		return nil, err
 	}
@@ -41,13 +39,13 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 	if err != nil {
 		return nil, err
 	}
-	manager, err := pack(&hcmv3.HttpConnectionManager{
+	config := &hcmv3.HttpConnectionManager{
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 		StatPrefix: listener.ID,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: ADSConfigSource(), RouteConfigName: listener.ID,
 		}},
-		HttpFilters: append(optional, &hcmv3.HttpFilter{
+		HttpFilters: append(append(filters, optional...), &hcmv3.HttpFilter{
 			Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: router},
 		}),
 		// What HAProxy does to a request without being asked is nothing: no X-Forwarded-For, no request id, no Server.
@@ -55,7 +53,6 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 		EarlyHeaderMutationExtensions: early,
 		UseRemoteAddress:              wrapperspb.Bool(true),
 		SkipXffAppend:                 true,
-		GenerateRequestId:             wrapperspb.Bool(false),
 		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
 		Proxy_100Continue:             true,
 		HttpProtocolOptions: &corev3.Http1ProtocolOptions{
@@ -65,14 +62,13 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 			EnableTrailers:        true,
 			IgnoreHttp_11Upgrade:  ignoredUpgrades(),
 		},
-		UpgradeConfigs:            upgrades(),
-		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: milliseconds(clientTimeout(listener))},
-		// It holds until a route is found, whose idle_timeout replaces it.
-		StreamIdleTimeout: milliseconds(clientTimeout(listener)),
-		DrainTimeout:      durationpb.New(drainTimeout),
-		LocalReplyConfig:  replies,
-		AccessLog:         log,
-	})
+		UpgradeConfigs:   upgrades(),
+		LocalReplyConfig: replies,
+		AccessLog:        log,
+	}
+	t.clientHTTP(config, listener)
+	t.requestID(config)
+	manager, err := pack(config)
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,9 @@ func (t *translation) listener(listener *model.Listener) error {
 		if routes, err = routeConfiguration(listener, policies, pool, cluster); err != nil {
 			return err
 		}
+		if err = t.retryRoutes(routes); err != nil {
+			return err
+		}
 		if filters, err = t.httpFilters(listener); err != nil {
 			return err
 		}
@@ -80,7 +83,7 @@ func (t *translation) listener(listener *model.Listener) error {
 	message := t.bind(listener)
 	if udp != nil {
 		listenUDP(message, udp)
-	} else if err := errors.Join(listenTCP(message, listener, filters), t.logServerName(message, listener)); err != nil {
+	} else if err := errors.Join(t.listenTCP(message, listener, filters), t.logServerName(message, listener)); err != nil {
 		return err
 	}
 	if err := message.ValidateAll(); err != nil {
@@ -114,9 +117,10 @@ func (t *translation) bind(listener *model.Listener) *listenerv3.Listener {
 }
 
 // listenTCP puts network filters behind a listener, for the clients that it allows.
-func listenTCP(message *listenerv3.Listener, listener *model.Listener, filters []*listenerv3.Filter) error {
+func (t *translation) listenTCP(message *listenerv3.Listener, listener *model.Listener, filters []*listenerv3.Filter) error {
 	// One chain, its name constant: Envoy then changes a filter in place and drains this chain alone.
 	message.FilterChains = []*listenerv3.FilterChain{{Name: listener.ID, Filters: filters}}
+	message.PerConnectionBufferLimitBytes, message.TcpKeepalive = t.bufferLimit(), t.keepalive()
 	if listener.TimeoutTCPInspect > 0 {
 		message.ListenerFiltersTimeout = milliseconds(listener.TimeoutTCPInspect)
 	}

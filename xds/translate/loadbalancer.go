@@ -7,12 +7,14 @@ import (
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 
+	"github.com/octavia-envoy/octavia-envoy/driver/flavor"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
 // translation is the work on one load balancer.
 type translation struct {
 	lb       *model.LoadBalancer
+	flavor   *flavor.Flavor
 	out      *Resources
 	problems []error
 	// vips are the canonical addresses that the listeners bind; empty when one of them is bad.
@@ -39,6 +41,7 @@ func LoadBalancer(lb *model.LoadBalancer) (*Resources, error) {
 	if lb == nil {
 		return t.out, &ValidationError{Owner: model.Ref{Kind: model.KindLoadBalancer}, Reason: "there is no load balancer"}
 	}
+	t.takeFlavor()
 	t.addresses()
 	for _, pool := range sorted(lb.Pools, func(p *model.Pool) string { return p.ID }) {
 		t.pool(pool)
