@@ -24,6 +24,8 @@
 //	audit           id (counter)       who did what, and what came of it          PruneAudit
 //	amphorae        id                 each Envoy with its agent                  DeleteAmphora, Finish{Deleted}
 //	vip_ports       loadbalancer_id    Neutron ports that the controller made     DeleteVIPPort
+//	secrets         loadbalancer_id    what certificates need, sealed             SaveTree, Finish{Deleted}
+//	ocsp_responses  fingerprint        what responders said last                  KeepOCSPResponses
 //	leases          loadbalancer_id    which replica works on it, until when      ReleaseLease
 //	schema_migrations                  goose's notes                              never
 //
@@ -46,7 +48,8 @@
 //   - The index is exactly the objects of the stored tree, changed in the same transaction by the difference, so that
 //     one member of 10,000 costs one row.
 //   - The revision changes when the tree's JSON does and only then; resyncs that find nothing new push nothing.
-//   - Private keys have no way in: trees are stored as model encodes them, and model encodes a certificate as its id.
+//   - Private keys are only in secrets, encrypted with a key that is not in the database (package seal): trees are stored
+//     as model encodes them, and model encodes a certificate as its id. Tree and secrets change in one transaction.
 //   - Leases go by the database's clock, for it is the one clock that all replicas share. All other times are stamps of
 //     Options.Now that order nothing across replicas. All are UTC with microseconds.
 //   - Texts from outside (errors, headers) are made to fit before they are written: valid UTF-8, no NUL, no longer than

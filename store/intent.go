@@ -57,6 +57,25 @@ func (s *Store) AddIntent(ctx context.Context, intent model.Intent, audit Audit)
 	return id, nil
 }
 
+// Refresh asks for a load balancer to be brought up to date without a call of Octavia's: a certificate or what is stapled
+// to it has changed. A load balancer that is not there is no error. Unlike AddIntent it proves nothing about Octavia, and
+// is in no audit trail.
+func (s *Store) Refresh(ctx context.Context, lbID string) error {
+	now := newStamp(s.time())
+	body, err := json.Marshal(model.Intent{
+		LoadBalancerID: lbID, Op: model.OpRefresh, Object: model.Ref{Kind: model.KindLoadBalancer, ID: lbID}, CreatedAt: now.Time,
+	})
+	if err != nil {
+		return fmt.Errorf("store: refresh: %w", err)
+	}
+	return s.write(ctx, "refresh load balancer "+lbID, func(tx *gorm.DB) error {
+		if _, err := lockLoadBalancer(tx, lbID, "id"); err != nil {
+			return ignoreNotFound(err)
+		}
+		return tx.Create(&intentRow{LoadBalancerID: lbID, Intent: string(body), CreatedAt: now}).Error
+	})
+}
+
 // upsertLoadBalancer makes the row if there is none, and locks it in any case: the update is what holds the lock, and
 // what makes a Galera node notice a change of the same row on another.
 func (s *Store) upsertLoadBalancer(tx *gorm.DB, id string) error {

@@ -33,8 +33,8 @@ type LoadBalancer struct {
 }
 
 // SaveTree stores the whole tree of a load balancer and the index of its objects. The revision it returns is one higher
-// than before if the tree's JSON changed, and the same if not. What model does not encode, private keys above all, does
-// not get here.
+// than before if the tree's JSON changed, and the same if not. What model does not encode, private keys above all, is
+// stored sealed, see Options.Keys.
 func (s *Store) SaveTree(ctx context.Context, tree *model.LoadBalancer) (int64, error) {
 	if tree == nil || tree.ID == "" {
 		return 0, errors.New("store: save tree: it has no load balancer id")
@@ -55,6 +55,9 @@ func (s *Store) SaveTree(ctx context.Context, tree *model.LoadBalancer) (int64, 
 			row, err = lockLoadBalancer(tx, tree.ID, "id", "revision", "tree")
 		}
 		if err != nil {
+			return err
+		}
+		if err := s.sealSecrets(tx, tree); err != nil {
 			return err
 		}
 		if row.Tree != nil && *row.Tree == body {
@@ -98,7 +101,11 @@ func (s *Store) LoadBalancer(ctx context.Context, lbID string) (*LoadBalancer, e
 	if err != nil {
 		return nil, err
 	}
-	lb := s.loadBalancer(ctx, row)
+	sealed, err := s.secrets(ctx, lbID)
+	if err != nil {
+		return nil, err
+	}
+	lb := s.loadBalancer(ctx, row, sealed[lbID])
 	return &lb, nil
 }
 
@@ -111,15 +118,19 @@ func (s *Store) LoadBalancers(ctx context.Context) ([]LoadBalancer, error) {
 	if err != nil {
 		return nil, err
 	}
+	sealed, err := s.secrets(ctx, "")
+	if err != nil {
+		return nil, err
+	}
 	all := make([]LoadBalancer, len(rows))
 	for i := range rows {
-		all[i] = s.loadBalancer(ctx, rows[i])
+		all[i] = s.loadBalancer(ctx, rows[i], sealed[rows[i].ID])
 		rows[i].Tree = nil // all texts and all trees at once would be twice the memory
 	}
 	return all, nil
 }
 
-func (s *Store) loadBalancer(ctx context.Context, row loadBalancerRow) LoadBalancer {
+func (s *Store) loadBalancer(ctx context.Context, row loadBalancerRow, sealed *secretsRow) LoadBalancer {
 	lb := LoadBalancer{
 		ID: row.ID, ProjectID: row.ProjectID, Name: row.Name, Revision: row.Revision,
 		ProvisioningStatus: model.ProvisioningStatus(row.ProvisioningStatus),
@@ -131,7 +142,11 @@ func (s *Store) loadBalancer(ctx context.Context, row loadBalancerRow) LoadBalan
 		return lb
 	}
 	tree := &model.LoadBalancer{}
-	if err := json.Unmarshal([]byte(*row.Tree), tree); err != nil {
+	err := json.Unmarshal([]byte(*row.Tree), tree)
+	if err == nil {
+		err = s.openSecrets(tree, sealed)
+	}
+	if err != nil {
 		// One damaged row must not keep the controller from serving all others. Without a tree this load balancer is read
 		// from Octavia again, whose database is the truth, and SaveTree replaces the row.
 		s.log.ErrorContext(ctx, "store: a stored tree cannot be read", "lb", row.ID, "error", err)

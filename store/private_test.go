@@ -10,7 +10,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/store/storetest"
 )
 
-// No private key and no passphrase reaches any table.
+// No private key and no passphrase reaches any table but encrypted.
 func TestNothingPrivateIsStored(t *testing.T) {
 	onEach(t, func(t *testing.T, dsn string) {
 		s := storetest.Open(t, dsn)
@@ -21,14 +21,19 @@ func TestNothingPrivateIsStored(t *testing.T) {
 		tree := fullTree()
 		tree.Listeners[0].DefaultTLSContainer = &container
 		tree.Listeners[0].SNIContainers = []*model.TLSContainer{&container}
-		tree.Listeners[0].ClientCATLSContainer = mark
-		tree.Pools[0].TLSContainer = &container
+		tree.Listeners[0].DefaultTLSContainerRef, tree.Listeners[0].SNIContainerRefs = "https://b/1", []string{"https://b/1"}
+		tree.Listeners[0].ClientCATLSContainerRef, tree.Listeners[0].ClientCATLSContainer = "https://b/2", mark
+		tree.Pools[0].TLSContainerRef, tree.Pools[0].TLSContainer = "https://b/1", &container
 		addIntent(t, s, model.Intent{LoadBalancerID: tree.ID})
 		save(t, s, tree, 1)
 		finish(t, s, store.Finish{LoadBalancerID: tree.ID, Status: statusOf(tree.ID, model.ProvisioningActive)})
 		dump := dumpAll(t, s)
 		if !strings.Contains(dump, container.ID) {
 			t.Fatal("the dump does not even hold the certificate's id")
+		}
+		stored, err := s.LoadBalancer(t.Context(), tree.ID)
+		if err != nil || stored.Tree.Pools[0].TLSContainer.PrivateKey != mark {
+			t.Fatalf("the key is not stored at all: %v", err)
 		}
 		if strings.Contains(dump, mark) {
 			t.Error("a table holds a private key")
@@ -40,7 +45,7 @@ func TestNothingPrivateIsStored(t *testing.T) {
 func dumpAll(t *testing.T, s *store.Store) string {
 	t.Helper()
 	names := tables(t, s)
-	if len(names) < 9 {
+	if len(names) < 11 {
 		t.Fatalf("only the tables %v", names)
 	}
 	var dump strings.Builder

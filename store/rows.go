@@ -86,3 +86,21 @@ type vipPortRow struct {
 }
 
 func (vipPortRow) TableName() string { return "vip_ports" }
+
+type secretsRow struct {
+	LoadBalancerID string `gorm:"column:loadbalancer_id;primaryKey"`
+	KeyID          string
+	Sealed         []byte // JSON of sealedSecrets, encrypted
+	UpdatedAt      stamp
+}
+
+func (secretsRow) TableName() string { return "secrets" }
+
+type ocspRow struct {
+	Fingerprint string `gorm:"primaryKey"`
+	Response    []byte
+	FetchedAt   stamp
+	UsedAt      stamp
+}
+
+func (ocspRow) TableName() string { return "ocsp_responses" }

@@ -10,6 +10,8 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"github.com/octavia-envoy/octavia-envoy/store/seal"
 )
 
 // ErrNotFound is wrapped by every error that says that a row does not exist.
@@ -19,6 +21,8 @@ var ErrNotFound = errors.New("not found")
 type Options struct {
 	// DSN is "sqlite:/path/file.db", "mysql://user:password@host:3306/database" or "postgres://…"; see doc.go.
 	DSN string
+	// Keys seal the private keys of trees; nil stores no tree that has any, and reads none.
+	Keys *seal.Keyring
 	// Logger is told of retries and migrations; nil discards.
 	Logger *slog.Logger
 	// Now is the clock of what the store stamps; nil is time.Now. Leases go by the database's clock, see AcquireLease.
@@ -31,6 +35,7 @@ type Store struct {
 	db      *gorm.DB
 	sql     *sql.DB
 	dialect *dialect
+	keys    *seal.Keyring
 	log     *slog.Logger
 	now     func() time.Time
 	// writer holds one token where the database takes one writer at a time: waiting here is fair and ends with the
@@ -44,7 +49,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &Store{dialect: d, log: options.Logger, now: options.Now}
+	s := &Store{dialect: d, keys: options.Keys, log: options.Logger, now: options.Now}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

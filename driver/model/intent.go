@@ -12,6 +12,8 @@ const (
 	OpDelete      Op = "delete"
 	OpBatchUpdate Op = "batch_update"
 	OpFailover    Op = "failover"
+	// OpRefresh is the controller's own: Octavia waits for nothing, but what is published may be out of date.
+	OpRefresh Op = "refresh"
 )
 
 // Ref points at one object.

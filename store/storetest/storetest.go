@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/store/seal"
 )
 
 // SQLite returns the DSN of a database in a directory of the test.
@@ -24,8 +25,28 @@ func Open(tb testing.TB, dsn string) *store.Store { return OpenAt(tb, dsn, nil) 
 // OpenAt is Open with a clock.
 func OpenAt(tb testing.TB, dsn string, now func() time.Time) *store.Store {
 	tb.Helper()
+	return OpenWith(tb, store.Options{DSN: dsn, Now: now, Keys: Keys(tb, "test")})
+}
+
+// Keys returns a keyring with new keys of those ids.
+func Keys(tb testing.TB, ids ...string) *seal.Keyring {
+	tb.Helper()
+	var file []byte
+	for _, id := range ids {
+		file = append(file, seal.NewLine(id)...)
+	}
+	keys, err := seal.Parse(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
+}
+
+// OpenWith is Open with all options.
+func OpenWith(tb testing.TB, options store.Options) *store.Store {
+	tb.Helper()
 	ctx := context.Background()
-	s, err := store.Open(ctx, store.Options{DSN: dsn, Now: now})
+	s, err := store.Open(ctx, options)
 	if err != nil {
 		tb.Fatal(err)
 	}
