@@ -28,6 +28,8 @@ type Config struct {
 // Store says where the controller keeps its state.
 type Store struct {
 	DSN string `json:"dsn" help:"database: sqlite:/path, mysql://user:password@host/db, postgres://user:password@host/db"`
+	// KeyFile is in the format of store/seal.
+	KeyFile string `json:"key_file" help:"file with the keys that seal private keys in the database (mode 0600), the same for all controllers; made on the first start"`
 }
 
 // API says where the provider and operator API listens.
@@ -122,7 +124,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 // Default is the configuration of a controller beside a driver-agent with Octavia's default paths.
 func Default() Config {
 	return Config{
-		Store: Store{DSN: "sqlite:/var/lib/octavia-envoy/octavia-envoy.db"},
+		Store: Store{DSN: "sqlite:/var/lib/octavia-envoy/octavia-envoy.db", KeyFile: "/var/lib/octavia-envoy/secrets.key"},
 		API:   API{UnixSocket: "/run/octavia-envoy/api.sock"},
 		XDS:   XDS{Listen: []string{"unix:/run/octavia-envoy/xds.sock"}},
 		Octavia: Octavia{
@@ -176,7 +178,7 @@ func (c *Config) Validate() error {
 	}
 	for key, path := range map[string]string{
 		"octavia.status_socket": c.Octavia.StatusSocket, "octavia.get_socket": c.Octavia.GetSocket,
-		"ca.directory": c.CA.Directory,
+		"ca.directory": c.CA.Directory, "store.key_file": c.Store.KeyFile,
 	} {
 		if !filepath.IsAbs(path) {
 			bad(key, "%q is no absolute path", path)

@@ -21,7 +21,7 @@ type Statuses interface {
 // errUnconfirmed says that Octavia could not be asked whether a deletion holds. It is waited for like the driver-agent.
 var errUnconfirmed = errors.New("octavia's API does not tell whether the object is being deleted")
 
-// confirmed returns the intents without the deletions that Octavia does not know of.
+// confirmed returns the intents that Octavia waits for, without the deletions that it does not know of.
 //
 // A provider call that we accepted may still be rolled back: the shim gave up waiting, or octavia-api died before its
 // commit. For everything else the tree that is read afterwards shows what holds. For a deletion it does not: what is
@@ -29,6 +29,7 @@ var errUnconfirmed = errors.New("octavia's API does not tell whether the object 
 func (r *Reconciler) confirmed(
 	ctx context.Context, known *store.LoadBalancer, intents []model.Intent,
 ) ([]model.Intent, error) {
+	intents = asked(intents)
 	if r.Statuses == nil {
 		return intents, nil
 	}
@@ -56,7 +57,7 @@ func (r *Reconciler) confirmed(
 					intent.MemberIDs = append(intent.MemberIDs, id)
 				}
 			}
-		case model.OpCreate, model.OpUpdate, model.OpFailover:
+		case model.OpCreate, model.OpUpdate, model.OpFailover, model.OpRefresh:
 		}
 		held = append(held, intent)
 	}

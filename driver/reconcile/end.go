@@ -100,6 +100,9 @@ func (r *Reconciler) giveUp(ctx context.Context, id string, cause error, log *sl
 	if err != nil || known == nil {
 		return err
 	}
+	if len(asked(intents)) == 0 && known.ProvisioningStatus == model.ProvisioningActive {
+		return r.putOff(ctx, id, intents, cause, log)
+	}
 	tree, err := r.Octavia.LoadBalancer(ctx, id)
 	if errors.Is(err, status.ErrNoAnswer) && known.Tree != nil {
 		// What Octavia cannot put together, for instance without a certificate, can still be reported.
@@ -133,5 +136,18 @@ func (r *Reconciler) giveUp(ctx context.Context, id string, cause error, log *sl
 	}
 	r.Report()
 	log.Error("load balancer is in ERROR", "error", cause, "retry_at", retry)
+	return nil
+}
+
+// putOff ends a refresh that failed: what Octavia asked for is as it was, and so are its states.
+func (r *Reconciler) putOff(ctx context.Context, id string, intents []model.Intent, cause error, log *slog.Logger) error {
+	retry := r.Now().Add(r.RetryInterval)
+	err := r.Store.Finish(ctx, store.Finish{
+		LoadBalancerID: id, IntentIDs: ids(intents), LastError: "refresh: " + cause.Error(), RetryAt: &retry,
+	})
+	if err != nil {
+		return fmt.Errorf("note the failure: %w", err)
+	}
+	log.Error("load balancer could not be refreshed", "error", cause, "retry_at", retry)
 	return nil
 }

@@ -40,3 +40,8 @@ func deletesAll(intents []model.Intent) bool {
 func asksFailover(intents []model.Intent) bool {
 	return slices.ContainsFunc(intents, func(intent model.Intent) bool { return intent.Op == model.OpFailover })
 }
+
+// asked returns the intents that Octavia waits for the end of.
+func asked(intents []model.Intent) []model.Intent {
+	return slices.DeleteFunc(slices.Clone(intents), func(intent model.Intent) bool { return intent.Op == model.OpRefresh })
+}

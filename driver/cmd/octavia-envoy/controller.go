@@ -28,6 +28,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/resync"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
 	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/store/seal"
 	"github.com/octavia-envoy/octavia-envoy/xds/fault"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
@@ -88,7 +89,12 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 }
 
 func openStore(ctx context.Context, configuration *config.Config) (*store.Store, error) {
-	opened, err := store.Open(ctx, storeOptions(configuration))
+	options := storeOptions(configuration)
+	var err error
+	if options.Keys, err = seal.LoadOrCreate(configuration.Store.KeyFile, time.Now()); err != nil {
+		return nil, fmt.Errorf("store.key_file: %w", err)
+	}
+	opened, err := store.Open(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +104,9 @@ func openStore(ctx context.Context, configuration *config.Config) (*store.Store,
 	}
 	if err == nil && have < want {
 		err = opened.Migrate(ctx)
+	}
+	if err == nil {
+		err = opened.CheckKeys(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, opened.Close())

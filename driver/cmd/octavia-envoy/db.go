@@ -12,7 +12,7 @@ import (
 
 func dbCommand() *cobra.Command {
 	command := &cobra.Command{Use: "db", Short: "Look after the controller's database"}
-	command.AddCommand(migrateCommand())
+	command.AddCommand(migrateCommand(), newKeyCommand(), rekeyCommand())
 	return command
 }
 
