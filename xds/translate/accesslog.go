@@ -9,7 +9,6 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
-	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -121,14 +120,9 @@ func (t *translation) logServerName(message *listenerv3.Listener, listener *mode
 	if !t.logged() || listener.Protocol != model.ProtocolHTTPS {
 		return nil
 	}
-	inspector, err := pack(&tlsinspectorv3.TlsInspector{})
-	if err != nil {
+	if err := inspectTLS(message); err != nil {
 		return err
 	}
-	message.ListenerFilters = append(message.ListenerFilters, &listenerv3.ListenerFilter{
-		Name:       "envoy.filters.listener.tls_inspector",
-		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: inspector},
-	})
 	message.ContinueOnListenerFiltersTimeout = true
 	if message.GetListenerFiltersTimeout() == nil {
 		message.ListenerFiltersTimeout = milliseconds(inspectWithin)

@@ -8,12 +8,16 @@ import (
 	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	udpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/udp/udp_proxy/v3"
+	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
@@ -53,6 +57,9 @@ func (c *checker) listener(listener *listenerv3.Listener) error {
 		}
 	}
 	for _, chain := range listener.GetFilterChains() {
+		if err := c.secrets(chain.GetTransportSocket()); err != nil {
+			return err
+		}
 		for _, filter := range chain.GetFilters() {
 			message, err := filter.GetTypedConfig().UnmarshalNew()
 			if err != nil {
@@ -116,7 +123,43 @@ func (c *checker) cluster(cluster *clusterv3.Cluster) error {
 	if assignment == nil {
 		return fmt.Errorf("its endpoints %q are not there", name)
 	}
+	return c.secrets(cluster.GetTransportSocket())
+}
+
+// secrets follows a transport socket to its secrets: Envoy waits for one that is not there, and says nothing.
+func (c *checker) secrets(socket *corev3.TransportSocket) error {
+	if socket == nil {
+		return nil
+	}
+	message, err := socket.GetTypedConfig().UnmarshalNew()
+	if err != nil {
+		return fmt.Errorf("transport socket %s: %w", socket.GetName(), err)
+	}
+	for _, secret := range sdsSecrets(message) {
+		if c.resources.Secrets[secret.GetName()] == nil {
+			return fmt.Errorf("it uses the secret %q, which is not there", secret.GetName())
+		}
+	}
+	if wrapper, ok := message.(*proxyprotocolv3.ProxyProtocolUpstreamTransport); ok {
+		return c.secrets(wrapper.GetTransportSocket())
+	}
 	return nil
+}
+
+// sdsSecrets returns the references to secrets of a TLS context; none for what is no TLS context.
+func sdsSecrets(message proto.Message) []*tlsv3.SdsSecretConfig {
+	context, ok := message.(interface {
+		GetCommonTlsContext() *tlsv3.CommonTlsContext
+	})
+	if !ok {
+		return nil
+	}
+	common := context.GetCommonTlsContext()
+	secrets := common.GetTlsCertificateSdsSecretConfigs()
+	if validation := common.GetValidationContextSdsSecretConfig(); validation != nil {
+		secrets = append(slices.Clone(secrets), validation)
+	}
+	return secrets
 }
 
 // owners reports resources that nobody would be told about, and owners of nothing.

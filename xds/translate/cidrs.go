@@ -11,35 +11,13 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	networkinputsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 	ipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/ip/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
-// filterChainMatcher lets the clients of a listener's allowed CIDRs to its one filter chain, and closes the connections
-// of all others with a reset. Nil lets all in.
-//
-// It is this field of the listener and neither a match of the filter chain nor an RBAC filter in it, because Envoy drains
-// a chain that changes. The chain's bytes stay the same, so that a change of the CIDRs keeps every open connection, seen
-// with Envoy 1.40 (TestAllowedCIDRsKeepConnections): those of a CIDR that goes, too, until they end by themselves.
-// And it stays one chain, so that the connection limit is one for all CIDRs.
-func filterChainMatcher(listener *model.Listener) (*matcherv3.Matcher, error) {
-	if len(listener.AllowedCIDRs) == 0 {
-		return nil, nil
-	}
-	chain, err := anypb.New(wrapperspb.String(listener.ID))
-	if err != nil {
-		return nil, err
-	}
-	return sourceMatcher(listener, chain)
-}
-
-// sourceMatcher takes an action for the clients of a listener's allowed CIDRs, for all when there are none.
-func sourceMatcher(listener *model.Listener, action *anypb.Any) (*matcherv3.Matcher, error) {
-	allow := &matcherv3.Matcher_OnMatch{OnMatch: &matcherv3.Matcher_OnMatch_Action{
-		Action: &xdscorev3.TypedExtensionConfig{Name: "allow", TypedConfig: action},
-	}}
+// sourceMatcher goes a way for the clients of a listener's allowed CIDRs, for all when there are none.
+func sourceMatcher(listener *model.Listener, allow *matcherv3.Matcher_OnMatch) (*matcherv3.Matcher, error) {
 	if len(listener.AllowedCIDRs) == 0 {
 		return &matcherv3.Matcher{OnNoMatch: allow}, nil
 	}

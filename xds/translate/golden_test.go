@@ -70,7 +70,9 @@ func readTree(tb testing.TB, dir string) *model.LoadBalancer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return decodeTree(tb, document)
+	tree := decodeTree(tb, document)
+	fillSecrets(tb, tree)
+	return tree
 }
 
 func decodeTree(tb testing.TB, document []byte) *model.LoadBalancer {

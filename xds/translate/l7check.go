@@ -35,7 +35,7 @@ func (t *translation) checkL7Policies(listener *model.Listener) {
 			refuse("l7policy_id", "the listener has another policy with this id")
 		}
 		ids[policy.ID] = true
-		if listener.Protocol != model.ProtocolHTTP && listener.Protocol != model.ProtocolTerminatedHTTPS {
+		if !readsRequests(listener) {
 			refuse("listener_id", fmt.Sprintf("a listener of protocol %.32s cannot have L7 policies", listener.Protocol))
 			continue
 		}

@@ -38,7 +38,7 @@ func (t *translation) listener(listener *model.Listener) error {
 	var udp *listenerv3.ListenerFilter
 	var routes *routev3.RouteConfiguration
 	switch listener.Protocol {
-	case model.ProtocolHTTP:
+	case model.ProtocolHTTP, model.ProtocolTerminatedHTTPS:
 		cluster := ""
 		if pool != nil {
 			name, err := t.httpCluster(listener, pool)
@@ -89,6 +89,11 @@ func (t *translation) listener(listener *model.Listener) error {
 	if err := message.ValidateAll(); err != nil {
 		return err
 	}
+	if terminates(listener) {
+		if err := t.listenerSecrets(listener); err != nil {
+			return err
+		}
+	}
 	owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
 	if routes != nil {
 		t.out.Routes[listener.ID] = routes
@@ -118,13 +123,20 @@ func (t *translation) bind(listener *model.Listener) *listenerv3.Listener {
 
 // listenTCP puts network filters behind a listener, for the clients that it allows.
 func (t *translation) listenTCP(message *listenerv3.Listener, listener *model.Listener, filters []*listenerv3.Filter) error {
-	// One chain, its name constant: Envoy then changes a filter in place and drains this chain alone.
-	message.FilterChains = []*listenerv3.FilterChain{{Name: listener.ID, Filters: filters}}
+	chains, err := filterChains(listener, filters)
+	if err != nil {
+		return err
+	}
+	message.FilterChains = chains
+	if len(chains) > 1 {
+		if err := inspectTLS(message); err != nil {
+			return err
+		}
+	}
 	message.PerConnectionBufferLimitBytes, message.TcpKeepalive = t.bufferLimit(), t.keepalive()
 	if listener.TimeoutTCPInspect > 0 {
 		message.ListenerFiltersTimeout = milliseconds(listener.TimeoutTCPInspect)
 	}
-	var err error
 	message.FilterChainMatcher, err = filterChainMatcher(listener)
 	return err
 }

@@ -31,12 +31,12 @@ func (t *translation) checkListener(listener *model.Listener, ids map[string]boo
 	port := portOf{listener.ProtocolPort, listener.Protocol == model.ProtocolUDP}
 	known := false
 	switch listener.Protocol {
-	case model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolTCP, model.ProtocolUDP:
+	case model.ProtocolHTTP, model.ProtocolTerminatedHTTPS, model.ProtocolHTTPS, model.ProtocolTCP, model.ProtocolUDP:
 		known = true
 	case model.ProtocolSCTP:
 		refuse("protocol", "SCTP is not supported, because Envoy does not speak it: use TCP, or the amphora provider")
 	default:
-		refuse("protocol", unsupported("the protocol", listener.Protocol)+": use HTTP, HTTPS, TCP or UDP")
+		refuse("protocol", unsupported("the protocol", listener.Protocol)+": use HTTP, TERMINATED_HTTPS, HTTPS, TCP or UDP")
 	}
 	if err := checkPort(listener.ProtocolPort); err != nil {
 		refuse("protocol_port", err.Error())
@@ -71,7 +71,14 @@ func (t *translation) checkListener(listener *model.Listener, ids map[string]boo
 		t.checkPool(listener, "default_pool_id", listener.DefaultPoolID, refuse)
 	}
 	checkInsertHeaders(listener, refuse)
-	checkClosed(listener, refuse)
+	if _, err := allowedCIDRs(listener); err != nil {
+		refuse("allowed_cidrs", err.Error())
+	}
+	if terminates(listener) {
+		t.checkTLS(listener, refuse)
+	} else {
+		checkNoTLS(listener, refuse)
+	}
 	t.checkL7Policies(listener)
 }
 
@@ -83,8 +90,9 @@ func (t *translation) checkPool(listener *model.Listener, field, id string, refu
 		return
 	}
 	takes := map[string][]string{
-		model.ProtocolHTTP:  {model.ProtocolHTTP, model.ProtocolProxy, model.ProtocolProxyV2},
-		model.ProtocolHTTPS: {model.ProtocolHTTPS, model.ProtocolProxy, model.ProtocolProxyV2, model.ProtocolTCP},
+		model.ProtocolHTTP:            {model.ProtocolHTTP, model.ProtocolProxy, model.ProtocolProxyV2},
+		model.ProtocolTerminatedHTTPS: {model.ProtocolHTTP, model.ProtocolProxy, model.ProtocolProxyV2},
+		model.ProtocolHTTPS:           {model.ProtocolHTTPS, model.ProtocolProxy, model.ProtocolProxyV2, model.ProtocolTCP},
 		model.ProtocolTCP: {
 			model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolProxy, model.ProtocolProxyV2, model.ProtocolTCP,
 		},
@@ -95,7 +103,7 @@ func (t *translation) checkPool(listener *model.Listener, field, id string, refu
 		refuse(field, fmt.Sprintf("a listener of protocol %s cannot use a pool of protocol %s",
 			listener.Protocol, pool.Protocol))
 	}
-	if listener.Protocol != model.ProtocolHTTP && byCookie(pool) {
+	if !readsRequests(listener) && byCookie(pool) {
 		refuse("default_pool_id", fmt.Sprintf("a listener of protocol %.32s cannot use a pool that keeps clients by a cookie",
 			listener.Protocol))
 	}
@@ -108,33 +116,10 @@ func checkInsertHeaders(listener *model.Listener, refuse func(field, reason stri
 		case strings.EqualFold(value, "false"):
 		case !strings.EqualFold(value, "true"):
 			refuse("insert_headers", fmt.Sprintf("%.64q is %.32q: use true or false", name, value))
-		case listener.Protocol != model.ProtocolHTTP:
+		case !readsRequests(listener):
 			refuse("insert_headers", fmt.Sprintf("a listener of protocol %.32s has no headers to insert", listener.Protocol))
 		case name != headerForwardedFor && name != headerForwardedPort && name != headerForwardedProto:
 			refuse("insert_headers", unsupported("the header", name))
-		}
-	}
-}
-
-// checkClosed refuses what closes a listener to some of its clients and would leave it open if it were ignored.
-// The versions, ciphers and protocols of TLS mean nothing without it: Octavia fills in its defaults.
-func checkClosed(listener *model.Listener, refuse func(field, reason string)) {
-	if _, err := allowedCIDRs(listener); err != nil {
-		refuse("allowed_cidrs", err.Error())
-	}
-	for _, reference := range []struct {
-		field string
-		set   bool
-	}{
-		{"default_tls_container_ref", listener.DefaultTLSContainerRef != "" || listener.DefaultTLSContainer != nil},
-		{"sni_container_refs", len(listener.SNIContainerRefs)+len(listener.SNIContainers) > 0},
-		{"client_ca_tls_container_ref", listener.ClientCATLSContainerRef != "" || listener.ClientCATLSContainer != ""},
-		{"client_crl_container_ref", listener.ClientCRLContainerRef != "" || listener.ClientCRLContainer != ""},
-		{"client_authentication", listener.ClientAuthentication != "" && listener.ClientAuthentication != "NONE"},
-		{"hsts_max_age", listener.HSTSMaxAge != nil || listener.HSTSIncludeSubdomains || listener.HSTSPreload},
-	} {
-		if reference.set {
-			refuse(reference.field, unsupported("TLS on the listener", ""))
 		}
 	}
 }

@@ -20,10 +20,15 @@ import (
 //	… for an HTTP listener with its own connect timeout       <pool id>:<listener id>   HAProxy's name for a backend
 //	… for a TCP or HTTPS listener                             tcp:<listener id>
 //	… for a UDP listener                                      udp:<listener id>
+//	filter chain for clients without SNI, where there is one  <listener id>:nameless
+//	Secret                                                    <id of the listener or pool>/<role>   model.Secret.Name
 //	EDS service name                                          <cluster>@<hash of the cluster>
 //
 // No id may hold a colon or an at sign (see checkID), so that no two of them can meet. Envoy writes the colon as an
 // underscore in names of statistics.
+
+// namelessChain names the filter chain of clients that name no server, see filterChains.
+func namelessChain(listener *model.Listener) string { return listener.ID + ":nameless" }
 
 // poolClusterName names the cluster of a pool with Octavia's default connect timeout. It does not depend on listeners.
 func poolClusterName(pool *model.Pool) string { return pool.ID }

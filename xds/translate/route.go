@@ -50,6 +50,7 @@ func routeConfiguration(
 		}},
 		RequestHeadersToAdd:    add,
 		RequestHeadersToRemove: remove,
+		ResponseHeadersToAdd:   strictTransport(listener),
 	}
 	if !inserts(listener, headerForwardedProto) {
 		passForwardedProto(routes.GetVirtualHosts()[0])
@@ -128,7 +129,7 @@ func insertedHeaders(listener *model.Listener) (add []*corev3.HeaderValueOption,
 		header(headerForwardedPort, "%DOWNSTREAM_LOCAL_PORT%", corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
 	}
 	if inserts(listener, headerForwardedProto) {
-		header(headerForwardedProto, "http", corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
+		header(headerForwardedProto, scheme(listener), corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
 	}
 	return add, remove
 }

@@ -7,10 +7,13 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // Static returns the same configuration as a bootstrap that needs no controller: routes are inside their listeners and
@@ -50,6 +53,9 @@ func staticCluster(res *Resources, dynamic *clusterv3.Cluster) (*clusterv3.Clust
 	cluster := proto.CloneOf(dynamic)
 	cluster.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	cluster.EdsClusterConfig = nil
+	if err := staticSecrets(cluster.GetTransportSocket()); err != nil {
+		return nil, err
+	}
 	cluster.LoadAssignment = &endpointv3.ClusterLoadAssignment{
 		ClusterName: cluster.GetName(), Endpoints: endpoints.GetEndpoints(), Policy: endpoints.GetPolicy(),
 	}
@@ -59,6 +65,9 @@ func staticCluster(res *Resources, dynamic *clusterv3.Cluster) (*clusterv3.Clust
 func staticListener(res *Resources, dynamic *listenerv3.Listener) (*listenerv3.Listener, error) {
 	listener := proto.CloneOf(dynamic)
 	for _, chain := range listener.GetFilterChains() {
+		if err := staticSecrets(chain.GetTransportSocket()); err != nil {
+			return nil, err
+		}
 		for _, filter := range chain.GetFilters() {
 			manager := &hcmv3.HttpConnectionManager{}
 			if !filter.GetTypedConfig().MessageIs(manager) {
@@ -81,4 +90,29 @@ func staticListener(res *Resources, dynamic *listenerv3.Listener) (*listenerv3.L
 		}
 	}
 	return listener, nil
+}
+
+// staticSecrets makes a transport socket look for its secrets among the static ones.
+func staticSecrets(socket *corev3.TransportSocket) error {
+	if socket == nil {
+		return nil
+	}
+	message, err := socket.GetTypedConfig().UnmarshalNew()
+	if err != nil {
+		return err
+	}
+	if wrapper, ok := message.(*proxyprotocolv3.ProxyProtocolUpstreamTransport); ok {
+		if err := staticSecrets(wrapper.GetTransportSocket()); err != nil {
+			return err
+		}
+	}
+	for _, secret := range sdsSecrets(message) {
+		secret.SdsConfig = nil
+	}
+	packed, err := anypb.New(message)
+	if err != nil {
+		return err
+	}
+	socket.ConfigType = &corev3.TransportSocket_TypedConfig{TypedConfig: packed}
+	return nil
 }

@@ -19,7 +19,7 @@ func (t *translation) udpFilter(listener *model.Listener, cluster string) (*list
 	if err != nil {
 		return nil, err
 	}
-	matcher, err := sourceMatcher(listener, route)
+	matcher, err := sourceMatcher(listener, action(route))
 	if err != nil {
 		return nil, err
 	}
