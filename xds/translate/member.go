@@ -30,6 +30,9 @@ func (t *translation) members(pool *model.Pool) (groups []*endpointv3.LocalityLb
 		if problem == nil {
 			t.logMember(endpoint, pool, member)
 		}
+		if problem == nil && t.measured() {
+			endpoint.Metadata = measuredMember(pool, member)
+		}
 		switch {
 		case problem != nil:
 			t.problem(problem)
