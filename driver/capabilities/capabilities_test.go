@@ -55,6 +55,9 @@ func TestSupported(t *testing.T) {
 		"HTTPS": func(_ *model.LoadBalancer, l *model.Listener, p *model.Pool, _ *model.Member) {
 			l.Protocol, p.Protocol = "HTTPS", "HTTPS"
 		},
+		"PROMETHEUS": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) {
+			l.Protocol, l.DefaultPoolID, l.ConnectionLimit, l.AllowedCIDRs = "PROMETHEUS", "", 10, []string{"192.0.2.0/24"}
+		},
 		"TCP of HTTP": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) { l.Protocol = "TCP" },
 		"least": func(_ *model.LoadBalancer, _ *model.Listener, p *model.Pool, _ *model.Member) {
 			p.LBAlgorithm = "LEAST_CONNECTIONS"

@@ -17,11 +17,13 @@ const (
 )
 
 func listenerProtocols() (supported []string, refused map[string]string) {
-	return []string{model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolUDP}, map[string]string{
+	supported = []string{
+		model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolUDP, model.ProtocolPrometheus,
+	}
+	return supported, map[string]string{
 		model.ProtocolSCTP: "Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		model.ProtocolTerminatedHTTPS: "TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which " +
 			"passes TLS through to the members.",
-		model.ProtocolPrometheus: "PROMETHEUS listeners are not supported yet; create the load balancer without one.",
 	}
 }
 
@@ -120,6 +122,8 @@ func (c *checker) usesPool(o object, field string, l *model.Listener, id string)
 	switch {
 	case pool == nil && !c.partial:
 		c.invalid(o, field, "The load balancer has no pool %s.", id)
+	case l.Protocol == model.ProtocolPrometheus:
+		c.invalid(o, field, "A PROMETHEUS listener serves the load balancer's own metrics and has no pool; leave %s empty.", field)
 	case pool != nil && !CanServe(l.Protocol, pool.Protocol):
 		served, _ := poolProtocols()
 		usable := slices.DeleteFunc(served, func(protocol string) bool { return !CanServe(l.Protocol, protocol) })

@@ -63,11 +63,30 @@ func unsupported() map[string]refusal {
 			func(lb *model.LoadBalancer) { lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },
 			"listeners[0].protocol: Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		},
-		"PROMETHEUS": {
+		"headers of PROMETHEUS": {
 			func(lb *model.LoadBalancer) {
-				lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "PROMETHEUS", ""
+				lb.Listeners[0] = model.Listener{
+					ID: listenerID, Protocol: "PROMETHEUS", ProtocolPort: 8088, InsertHeaders: map[string]string{"X-Forwarded-For": "true"},
+				}
 			},
-			"listeners[0].protocol: PROMETHEUS listeners are not supported yet; create the load balancer without one.",
+			"listeners[0].insert_headers: A listener of protocol PROMETHEUS sees no headers; use an HTTP listener to insert X-Forwarded-For.",
+		},
+		"policy of PROMETHEUS": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0] = model.Listener{
+					ID: listenerID, Protocol: "PROMETHEUS", ProtocolPort: 8088,
+					L7Policies: []model.L7Policy{{ID: otherID, Action: "REJECT", Position: 1}},
+				}
+			},
+			"listeners[0].l7policies[0]: A PROMETHEUS listener serves the load balancer's own metrics and has no L7 policies; use an HTTP listener for them.",
+		},
+		"certificate of PROMETHEUS": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0] = model.Listener{
+					ID: listenerID, Protocol: "PROMETHEUS", ProtocolPort: 8088, DefaultTLSContainerRef: "ref",
+				}
+			},
+			"listeners[0].default_tls_container_ref: Certificates are" + passThrough,
 		},
 		"TERMINATED_HTTPS": {
 			onListener(func(l *model.Listener) { l.Protocol = "TERMINATED_HTTPS" }),
@@ -272,7 +291,7 @@ func TestInvalid(t *testing.T) {
 		},
 		"protocol": {
 			onListener(func(l *model.Listener) { l.Protocol = "GOPHER" }),
-			`listeners[0].protocol: "GOPHER" is not a value of protocol in Octavia; supported are HTTP, TCP, HTTPS and UDP.`,
+			`listeners[0].protocol: "GOPHER" is not a value of protocol in Octavia; supported are HTTP, TCP, HTTPS, UDP and PROMETHEUS.`,
 		},
 		"port 0": {
 			onListener(func(l *model.Listener) { l.ProtocolPort = 0 }),
@@ -329,6 +348,10 @@ func TestInvalid(t *testing.T) {
 		"combination": {
 			onPool(func(p *model.Pool) { p.Protocol = "TCP" }),
 			"listeners[0].default_pool_id: A listener of protocol HTTP cannot have a pool of protocol TCP; it can have HTTP, PROXY and PROXYV2.",
+		},
+		"pool of PROMETHEUS": {
+			onListener(func(l *model.Listener) { l.Protocol = "PROMETHEUS" }),
+			"listeners[0].default_pool_id: A PROMETHEUS listener serves the load balancer's own metrics and has no pool; leave default_pool_id empty.",
 		},
 		"pool protocol": {
 			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "", "" },
