@@ -49,6 +49,24 @@ func TestRefused(t *testing.T) {
 			501, "unsupported_option", "pools[0].members[0].vnic_type",
 			"pools[0].members[0].vnic_type: SR-IOV ports of members are not supported; create the member without request_sriov.",
 		},
+		"QoS update": {
+			"PUT", "/v1/loadbalancers/" + lbID, `{"name": "n", "vip_qos_policy_id": "` + newID + `"}`, 501, "unsupported_option", "vip_qos_policy_id",
+			"QoS policies on the VIP are not supported yet, nothing would apply them; leave the load balancer, and a VIP port of your own, " +
+				"without one.",
+		},
+		"security group update": {
+			"PUT", "/v1/loadbalancers/" + lbID, `{"vip_sg_ids": ["` + newID + `"]}`, 501, "unsupported_option", "vip_sg_ids",
+			"Security groups on the VIP are not supported yet, nothing would enforce them; use allowed_cidrs of the listeners instead.",
+		},
+		"monitor port update": {
+			"PUT", "/v1/pools/" + poolID + "/members/" + memberID, `{"monitor_port": 65536}`, 400, "invalid", "monitor_port",
+			"monitor_port must be between 1 and 65535, not 65536.",
+		},
+		"monitor address in a batch": {
+			"PUT", "/v1/pools/" + poolID + "/members", `{"members": [{"member_id": "` + memberID + `", "address": "192.0.2.7", "protocol_port": 80,
+				"monitor_address": "web1"}]}`,
+			400, "invalid", "members[0].monitor_address", `members[0].monitor_address: monitor_address must be an IPv4 or IPv6 address, not "web1".`,
+		},
 		"monitor create": {
 			"POST", "/v1/healthmonitors", `{"healthmonitor_id": "` + newID + `", "pool_id": "` + poolID + `", "type": "HTTP", "delay": 5}`,
 			501, "unsupported_option", "",

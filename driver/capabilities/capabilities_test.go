@@ -67,6 +67,12 @@ func TestSupported(t *testing.T) {
 		"IPv6": func(_ *model.LoadBalancer, _ *model.Listener, _ *model.Pool, m *model.Member) {
 			m.Address = "2001:db8::1"
 		},
+		"additional VIPs": func(lb *model.LoadBalancer, _ *model.Listener, _ *model.Pool, _ *model.Member) {
+			lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "192.0.2.5"}, {IPAddress: "2001:db8:1::5"}}
+		},
+		"monitored elsewhere": func(_ *model.LoadBalancer, _ *model.Listener, _ *model.Pool, m *model.Member) {
+			m.MonitorAddress, m.MonitorPort = "2001:db8::9", 8080
+		},
 		"normal port": func(_ *model.LoadBalancer, _ *model.Listener, _ *model.Pool, m *model.Member) { m.VNICType = "normal" },
 		"disabled": func(lb *model.LoadBalancer, l *model.Listener, p *model.Pool, m *model.Member) {
 			lb.AdminStateUp, l.AdminStateUp, p.AdminStateUp, m.AdminStateUp = false, false, false, false

@@ -35,17 +35,13 @@ type refusal struct {
 func unsupported() map[string]refusal {
 	age := 0
 	return map[string]refusal{
-		"additional VIPs": {
-			func(lb *model.LoadBalancer) { lb.AdditionalVIPs = []model.AdditionalVIP{{SubnetID: otherID}} },
-			"additional_vips: Additional VIPs are not supported yet; use one load balancer per VIP subnet.",
-		},
 		"QoS": {
 			func(lb *model.LoadBalancer) { lb.VIPQoSPolicyID = otherID },
-			"vip_qos_policy_id: QoS policies on the VIP are not supported yet, nothing would apply them; create the load balancer without one.",
+			"vip_qos_policy_id: QoS policies on the VIP are not supported yet, nothing would apply them; leave the load balancer, and a VIP port of your own, without one.",
 		},
 		"security groups": {
 			func(lb *model.LoadBalancer) { lb.VIPSGIDs = []string{otherID} },
-			"vip_sg_ids: Security groups on the VIP are not supported yet, nothing would enforce them; create the load balancer without them.",
+			"vip_sg_ids: Security groups on the VIP are not supported yet, nothing would enforce them; use allowed_cidrs of the listeners instead.",
 		},
 		"flavor": {
 			func(lb *model.LoadBalancer) { lb.Flavor = map[string]any{"loadbalancer_topology": "ACTIVE_STANDBY"} },
@@ -221,14 +217,6 @@ func unsupported() map[string]refusal {
 			onPool(func(p *model.Pool) { p.HealthMonitor = &model.HealthMonitor{ID: otherID, PoolID: poolID} }),
 			"pools[0].healthmonitor: Health monitors are not supported yet; use the pool without one and take members that are down out with admin_state_up false.",
 		},
-		"monitor address": {
-			onMember(func(m *model.Member) { m.MonitorAddress = "192.0.2.9" }),
-			"pools[0].members[0].monitor_address: Health monitors are not supported yet; create the member without monitor_address.",
-		},
-		"monitor port": {
-			onMember(func(m *model.Member) { m.MonitorPort = 80 }),
-			"pools[0].members[0].monitor_port: Health monitors are not supported yet; create the member without monitor_port.",
-		},
 		"SR-IOV": {
 			onMember(func(m *model.Member) { m.VNICType = "direct" }),
 			"pools[0].members[0].vnic_type: SR-IOV ports of members are not supported; create the member without request_sriov.",
@@ -272,6 +260,40 @@ func TestInvalid(t *testing.T) {
 		"VIP": {
 			func(lb *model.LoadBalancer) { lb.VIPAddress = "10.0.0.256" },
 			`vip_address: vip_address must be an IPv4 or IPv6 address, not "10.0.0.256".`,
+		},
+		"additional VIP": {
+			func(lb *model.LoadBalancer) { lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "fe80::1%vip0"}} },
+			`additional_vips: The ip_address of additional_vips must be an IPv4 or IPv6 address, not "fe80::1%vip0".`,
+		},
+		"additional VIP without address": {
+			func(lb *model.LoadBalancer) { lb.AdditionalVIPs = []model.AdditionalVIP{{SubnetID: otherID}} },
+			`additional_vips: The ip_address of additional_vips must be an IPv4 or IPv6 address, not "".`,
+		},
+		"the VIP again": {
+			func(lb *model.LoadBalancer) { lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "2001:DB8:0::5"}} },
+			"additional_vips: The load balancer has the address 2001:db8::5 twice.",
+		},
+		"an additional VIP twice": {
+			func(lb *model.LoadBalancer) {
+				lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "192.0.2.5"}, {IPAddress: "192.0.2.5"}}
+			},
+			"additional_vips: The load balancer has the address 192.0.2.5 twice.",
+		},
+		"monitor address": {
+			onMember(func(m *model.Member) { m.MonitorAddress = "web1.example.org" }),
+			`pools[0].members[0].monitor_address: monitor_address must be an IPv4 or IPv6 address, not "web1.example.org".`,
+		},
+		"monitor address with a zone": {
+			onMember(func(m *model.Member) { m.MonitorAddress = "fe80::1%eth0" }),
+			`pools[0].members[0].monitor_address: monitor_address must be an IPv4 or IPv6 address, not "fe80::1%eth0".`,
+		},
+		"monitor port": {
+			onMember(func(m *model.Member) { m.MonitorPort = 65536 }),
+			"pools[0].members[0].monitor_port: monitor_port must be between 1 and 65535, not 65536.",
+		},
+		"negative monitor port": {
+			onMember(func(m *model.Member) { m.MonitorPort = -1 }),
+			"pools[0].members[0].monitor_port: monitor_port must be between 1 and 65535, not -1.",
 		},
 		"zone": {
 			func(lb *model.LoadBalancer) { lb.AvailabilityZone = 5 },
