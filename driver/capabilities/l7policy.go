@@ -28,7 +28,7 @@ func (c *checker) l7Policy(listener object, i int, l *model.Listener, p *model.L
 	case !readsRequests(l.Protocol) && (l.Protocol != "" || !c.partial):
 		// As the amphora driver does (VALID_L7POLICY_LISTENER_PROTOCOLS).
 		c.unsupported(o, "", fmt.Sprintf("A listener of protocol %s cannot have L7 policies, as it does not read requests; "+
-			"use an HTTP listener.", clip(l.Protocol)))
+			"use an HTTP listener.", plain(l.Protocol)))
 	}
 	c.choice(o, "action", p.Action, l7Actions(), nil)
 	switch p.Action {

@@ -89,12 +89,12 @@ func (c *checker) listener(i int, l *model.Listener) {
 	supported, refused := listenerProtocols()
 	c.choice(o, "protocol", l.Protocol, supported, refused)
 	c.between(o, "protocol_port", l.ProtocolPort, minPort, maxPort, "")
-	for _, other := range c.lb.Listeners[:i] {
-		if other.ProtocolPort == l.ProtocolPort && transport(other.Protocol) == transport(l.Protocol) {
-			c.invalid(o, "protocol_port", "Port %d is taken by the listener %s, which is %s over the same transport.",
-				l.ProtocolPort, other.ID, other.Protocol)
-			break
-		}
+	at := port{transport(l.Protocol), l.ProtocolPort}
+	if other := c.ports[at]; other != nil {
+		c.invalid(o, "protocol_port", "Port %d is taken by the listener %s, which is %s over the same transport.",
+			l.ProtocolPort, plain(other.ID), plain(other.Protocol))
+	} else {
+		c.ports[at] = l
 	}
 	c.between(o, "connection_limit", l.ConnectionLimit, model.UnlimitedConnections, math.MaxInt32, ", where -1 is no limit")
 	c.between(o, "timeout_client_data", l.TimeoutClientData, 0, maxTimeout, " ms")
@@ -118,7 +118,7 @@ func (c *checker) usesPool(o object, field string, l *model.Listener, id string)
 		c.invalid(o, field, "%s must be a UUID, not %q.", field, clip(id))
 		return
 	}
-	pool := c.lb.Pool(id)
+	pool := c.pools[id]
 	switch {
 	case pool == nil && !c.partial:
 		c.invalid(o, field, "The load balancer has no pool %s.", id)
@@ -128,10 +128,10 @@ func (c *checker) usesPool(o object, field string, l *model.Listener, id string)
 		served, _ := poolProtocols()
 		usable := slices.DeleteFunc(served, func(protocol string) bool { return !CanServe(l.Protocol, protocol) })
 		c.invalid(o, field, "A listener of protocol %s cannot have a pool of protocol %s; it can have %s.",
-			l.Protocol, pool.Protocol, enumerate(usable))
+			plain(l.Protocol), plain(pool.Protocol), enumerate(usable))
 	case pool != nil && byCookie(pool) && l.Protocol != "" && !readsRequests(l.Protocol):
 		c.unsupported(o, field, fmt.Sprintf("A listener of protocol %s sees no cookies; use an HTTP listener, or a pool with session "+
-			"persistence SOURCE_IP.", clip(l.Protocol)))
+			"persistence SOURCE_IP.", plain(l.Protocol)))
 	}
 }
 

@@ -39,7 +39,7 @@ func (c *checker) member(pool object, i int, p *model.Pool, m *model.Member, tak
 	}
 	endpoint := netip.AddrPortFrom(address, uint16(m.ProtocolPort)) //nolint:gosec // out of range is reported above
 	if other, duplicate := taken[endpoint]; duplicate {
-		c.invalid(o, "address", "%s is in the pool already, as the member %s.", endpoint, other)
+		c.invalid(o, "address", "%s is in the pool already, as the member %s.", endpoint, plain(other))
 		return
 	}
 	taken[endpoint] = m.ID

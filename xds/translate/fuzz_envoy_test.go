@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -30,7 +32,8 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
-// FuzzAccepted holds that a tree which package capabilities takes is served whole.
+// FuzzAccepted holds that a tree which package capabilities takes is served whole, and that it says why it does not take
+// one in sentences.
 func FuzzAccepted(f *testing.F) {
 	seed(f, 500)
 	f.Fuzz(func(t *testing.T, data []byte) { served(t, tree(data)) })
@@ -67,8 +70,16 @@ func served(t *testing.T, lb *model.LoadBalancer) *translate.Resources {
 	t.Helper()
 	translate.Holds(t, lb)
 	res, err := translate.LoadBalancer(lb)
-	if problems := capabilities.Check(lb); len(problems) == 0 && err != nil {
+	problems := capabilities.Check(lb)
+	if len(problems) == 0 && err != nil {
 		t.Errorf("capabilities take what cannot be translated: %v", err)
+	}
+	for _, problem := range problems {
+		text := problem.Message
+		control := strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text)
+		if len(text) > 600 || !strings.HasSuffix(text, ".") || control {
+			t.Errorf("no sentence for a user: %q", text)
+		}
 	}
 	return res
 }
