@@ -180,6 +180,51 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestErrorBody has the whole answer of each kind of refusal: message is what the user of Octavia's API reads after "Provider
+// 'envoy' does not support a requested option: ", detail what Octavia logs.
+func TestErrorBody(t *testing.T) {
+	tests := map[string]struct {
+		method, target, body string
+		status               int
+		want                 string
+	}{
+		"not supported": {
+			"POST", "/v1/listeners", strings.Replace(newListener, `"TCP"`, `"SCTP"`, 1), 501,
+			`{"error": {"code": "unsupported_option", "field": "protocol",
+				"message": "Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
+				"detail": "protocol: Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP."}}`,
+		},
+		"wrong": {
+			"PUT", "/v1/pools/" + poolID + "/members/" + memberID, `{"weight": 300}`, 400,
+			`{"error": {"code": "invalid", "field": "weight", "message": "weight must be between 0 and 256, not 300.",
+				"detail": "weight: weight must be between 0 and 256, not 300."}}`,
+		},
+		"both": {
+			"PUT", "/v1/pools/" + poolID + "/members/" + memberID, `{"weight": 300, "vnic_type": "direct"}`, 501,
+			`{"error": {"code": "unsupported_option", "field": "vnic_type",
+				"message": "SR-IOV ports of members are not supported; create the member without request_sriov.",
+				"detail": "weight: weight must be between 0 and 256, not 300.; vnic_type: SR-IOV ports of members are not supported; create the member without request_sriov."}}`,
+		},
+		"of another type": {
+			"PUT", "/v1/pools/" + poolID + "/members/" + memberID, `{"weight": "3"}`, 400,
+			`{"error": {"code": "invalid", "field": "weight", "message": "weight: must be a whole number, not a string", "detail": ""}}`,
+		},
+		"unknown": {
+			"DELETE", "/v1/pools/" + newID, "", 404,
+			`{"error": {"code": "not_found", "field": "", "message": "The pool ` + newID + ` is not known, neither to the controller nor to Octavia.", "detail": ""}}`,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t)
+			h.save()
+			got := h.call(test.method, test.target, test.body)
+			assert.Equal(t, test.status, got.Status)
+			assert.JSONEq(t, test.want, got.Body)
+		})
+	}
+}
+
 func TestRefusalIsAudited(t *testing.T) {
 	h := newHarness(t)
 	h.save()

@@ -40,7 +40,7 @@ func (c *checker) loadBalancer() {
 			c.unsupported(o, "availability_zone", availabilityZoneMessage(fmt.Sprintf("%q", clip(zone))))
 		}
 	default:
-		c.invalid(o, "availability_zone", "availability_zone must be the metadata of a zone or its name.")
+		c.unsupported(o, "availability_zone", "availability_zone must be the metadata of a zone or its name.")
 	}
 }
 

@@ -155,14 +155,14 @@ func ask(t *testing.T, name string, r row) []string {
 		// The same without the attribute.
 		plain, err := translate.LoadBalancer(minimal(t, without(r.Ask, r.Name)))
 		require.NoError(t, err)
-		if diff := cmp.Diff(text(t, plain), text(t, translated)); diff != "" {
+		if diff := cmp.Diff(printed(t, plain), printed(t, translated)); diff != "" {
 			t.Errorf("%s is Octavia's own and yet changes something: %s", name, diff)
 		}
 	}
 	return nil
 }
 
-func text(t *testing.T, res *translate.Resources) string {
+func printed(t *testing.T, res *translate.Resources) string {
 	t.Helper()
 	document, err := translate.YAML(res)
 	require.NoError(t, err)

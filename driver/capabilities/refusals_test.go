@@ -51,6 +51,10 @@ func unsupported() map[string]refusal {
 			func(lb *model.LoadBalancer) { lb.AvailabilityZone = map[string]any{"management_network": otherID} },
 			`availability_zone.management_network: Availability zones are not supported yet (the key "management_network"); create the load balancer without one.`,
 		},
+		"no zone": {
+			func(lb *model.LoadBalancer) { lb.AvailabilityZone = 5 },
+			"availability_zone: availability_zone must be the metadata of a zone or its name.",
+		},
 		"zone name": {
 			func(lb *model.LoadBalancer) { lb.AvailabilityZone = "az1" },
 			`availability_zone: Availability zones are not supported yet ("az1"); create the load balancer without one.`,
@@ -98,6 +102,10 @@ func unsupported() map[string]refusal {
 			onListener(func(l *model.Listener) { l.InsertHeaders = map[string]string{"X-SSL-Client-CN": "true"} }),
 			"listeners[0].insert_headers: The header X-SSL-Client-CN cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.",
 		},
+		"header that cannot be printed": {
+			onListener(func(l *model.Listener) { l.InsertHeaders = map[string]string{"X\r\n\xff": "true"} }),
+			"listeners[0].insert_headers: The header X??? cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.",
+		},
 		"certificate": {
 			onListener(func(l *model.Listener) { l.DefaultTLSContainerRef = "ref" }),
 			"listeners[0].default_tls_container_ref: Certificates are" + passThrough,
@@ -141,6 +149,16 @@ func unsupported() map[string]refusal {
 		"rule about TLS": {
 			onRule(func(r *model.L7Rule) { r.Type = "SSL_DN_FIELD" }),
 			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_DN_FIELD are not supported yet, as TLS is not terminated here; " +
+				"use an HTTPS listener and check certificates at the members.",
+		},
+		"rule about a certificate": {
+			onRule(func(r *model.L7Rule) { r.Type = "SSL_CONN_HAS_CERT" }),
+			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_CONN_HAS_CERT are not supported yet, as TLS is not terminated here; " +
+				"use an HTTPS listener and check certificates at the members.",
+		},
+		"rule about a verification": {
+			onRule(func(r *model.L7Rule) { r.Type = "SSL_VERIFY_RESULT" }),
+			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_VERIFY_RESULT are not supported yet, as TLS is not terminated here; " +
 				"use an HTTPS listener and check certificates at the members.",
 		},
 		"pool SCTP": {
@@ -243,8 +261,9 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-func TestInvalid(t *testing.T) {
-	tests := map[string]refusal{
+// invalid is what is wrong in any tree of Octavia's, with the sentence that the user reads.
+func invalid() map[string]refusal {
+	return map[string]refusal{
 		"load balancer id": {
 			func(lb *model.LoadBalancer) { lb.ID = "x"; lb.Listeners, lb.Pools = nil, nil },
 			`loadbalancer_id: loadbalancer_id must be a UUID, not "x".`,
@@ -294,10 +313,6 @@ func TestInvalid(t *testing.T) {
 		"negative monitor port": {
 			onMember(func(m *model.Member) { m.MonitorPort = -1 }),
 			"pools[0].members[0].monitor_port: monitor_port must be between 1 and 65535, not -1.",
-		},
-		"zone": {
-			func(lb *model.LoadBalancer) { lb.AvailabilityZone = 5 },
-			"availability_zone: availability_zone must be the metadata of a zone or its name.",
 		},
 		"duplicate listener": {
 			func(lb *model.LoadBalancer) {
@@ -454,7 +469,10 @@ func TestInvalid(t *testing.T) {
 			"pools[0].members[1].address: [2001:db8::1]:80 is in the pool already, as the member " + memberID + ".",
 		},
 	}
-	for name, test := range tests {
+}
+
+func TestInvalid(t *testing.T) {
+	for name, test := range invalid() {
 		t.Run(name, func(t *testing.T) {
 			lb := tree(t)
 			test.change(lb)
