@@ -1,7 +1,7 @@
 # The two commands to begin with are `make demo` and `make test`; `make` alone lists all. What a target does in more than a
-# line lives in a script: test/cloud/cloud, test/demo/demo, .ci/test.sh.
+# line lives in a script: test/cloud/cloud, test/demo/demo, .ci/test.sh, .ci/fuzz.sh.
 .DEFAULT_GOAL := help
-.PHONY: help demo down test unit integration parity e2e shim lint fmt golden build envoy clean
+.PHONY: help demo down test unit integration parity e2e shim fuzz lint fmt golden build envoy clean
 
 CLOUD := test/cloud/cloud
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/octavia-envoy
@@ -38,18 +38,22 @@ shim: ## tests of the Python provider that octavia-api loads
 e2e: ## tests against a real OpenStack; OE_TESTS=pattern runs some
 	@$(CLOUD) run --instance test -- go test -count=1 -timeout 15m -run '$(OE_TESTS)' ./test/e2e/...
 
+fuzz: envoy ## every fuzz target of the module, FUZZ_TIME (1m) each; FUZZ=pattern runs some
+	@.ci/fuzz.sh
+
 lint: $(GOLANGCI) ## golangci-lint; ruff; shellcheck where it is installed
 	$(GOLANGCI) run ./...
 	"$$($(CLOUD) uv)" tool run --quiet ruff@0.17.6 check . driver/octavia
-	@! command -v shellcheck >/dev/null || shellcheck .ci/run .ci/test.sh
+	@! command -v shellcheck >/dev/null || shellcheck .ci/run .ci/test.sh .ci/fuzz.sh
 
 fmt: $(GOLANGCI) ## format the Go code
 	$(GOLANGCI) fmt ./...
 
-golden: ## rewrite the golden files and the table of configuration keys; look at the difference before you commit
+golden: ## rewrite the golden files, the support matrix, the table of configuration keys; look at the difference before you commit
 	go test ./xds/translate -run TestGolden -update
+	go test ./driver/capabilities -run TestMatrix -update
 	go test ./driver/config -run README -update
-	git status --short -- '*/testdata' driver/config/README.md
+	git status --short -- '*/testdata' driver/capabilities/README.md driver/config/README.md
 
 build: ## the two programs, into build/
 	CGO_ENABLED=0 go build -trimpath -o build/ ./driver/cmd/octavia-envoy ./amphora-image/cmd/amphora-agent

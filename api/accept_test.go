@@ -20,7 +20,8 @@ const (
 	newPool     = `{"pool_id": "` + newID + `", "loadbalancer_id": "` + lbID + `", "protocol": "TCP", "lb_algorithm": "LEAST_CONNECTIONS"}`
 	newPolicy   = `{"l7policy_id": "` + newID + `", "listener_id": "` + listenerID + `", "action": "REJECT", "position": 1}`
 	newRule     = `{"l7rule_id": "` + newID + `", "type": "PATH", "compare_type": "REGEX", "value": "/shop"}`
-	newMember   = `{"member_id": "` + newID + `", "pool_id": "` + poolID + `", "address": "2001:db8::1", "protocol_port": 80}`
+	newMember   = `{"member_id": "` + newID + `", "pool_id": "` + poolID + `", "address": "2001:db8::1", "protocol_port": 80,
+		"monitor_address": "192.0.2.9", "monitor_port": 8081}`
 )
 
 // TestAccepted makes every call that this driver takes, and looks for the intent in the store.
@@ -37,6 +38,11 @@ func TestAccepted(t *testing.T) {
 		},
 		"load balancer update": {
 			"PUT", "/v1/loadbalancers/" + lbID, `{"loadbalancer_id": "` + lbID + `", "name": null, "admin_state_up": false}`,
+			model.Intent{Op: model.OpUpdate, Object: ref(model.KindLoadBalancer, lbID)},
+			"loadbalancer.update",
+		},
+		"load balancer without QoS and groups": {
+			"PUT", "/v1/loadbalancers/" + lbID, `{"loadbalancer_id": "` + lbID + `", "vip_qos_policy_id": null, "vip_sg_ids": []}`,
 			model.Intent{Op: model.OpUpdate, Object: ref(model.KindLoadBalancer, lbID)},
 			"loadbalancer.update",
 		},
@@ -101,7 +107,7 @@ func TestAccepted(t *testing.T) {
 			"member.create",
 		},
 		"member update": {
-			"PUT", "/v1/pools/" + poolID + "/members/" + memberID, `{"weight": 256, "pool_id": "` + poolID + `"}`,
+			"PUT", "/v1/pools/" + poolID + "/members/" + memberID, `{"weight": 256, "monitor_address": null, "monitor_port": 8081, "pool_id": "` + poolID + `"}`,
 			model.Intent{Op: model.OpUpdate, Object: ref(model.KindMember, memberID), ParentID: poolID},
 			"member.update",
 		},

@@ -37,10 +37,12 @@ type Resolver interface {
 
 // VIPAllocator makes and frees the ports of VIPs.
 //
-// An error of AllocateVIP may have the method Conflict() bool, true when the address is taken, and UserMessage() string,
-// a sentence that the user may read; without it the user reads only that it failed.
+// An error of AllocateVIP may have the method Conflict() bool, true when the address is taken, Invalid() bool with
+// UserField() string, true when what was asked for does not fit, and there, and UserMessage() string, a sentence that the
+// user may read; without it the user reads only that it failed.
 type VIPAllocator interface {
-	// AllocateVIP returns the VIP with its address and port. It is safe to repeat: one port a load balancer.
+	// AllocateVIP returns the VIPs with their addresses and port. It is safe to repeat: one port a load balancer, with all
+	// its addresses.
 	AllocateVIP(ctx context.Context, request model.VIPRequest) (model.VIPResult, error)
 	// DeallocateVIP frees what AllocateVIP made for that load balancer; nothing to free is no error.
 	DeallocateVIP(ctx context.Context, loadBalancerID string) error

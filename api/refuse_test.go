@@ -49,6 +49,24 @@ func TestRefused(t *testing.T) {
 			501, "unsupported_option", "pools[0].members[0].vnic_type",
 			"pools[0].members[0].vnic_type: SR-IOV ports of members are not supported; create the member without request_sriov.",
 		},
+		"QoS update": {
+			"PUT", "/v1/loadbalancers/" + lbID, `{"name": "n", "vip_qos_policy_id": "` + newID + `"}`, 501, "unsupported_option", "vip_qos_policy_id",
+			"QoS policies on the VIP are not supported yet, nothing would apply them; leave the load balancer, and a VIP port of your own, " +
+				"without one.",
+		},
+		"security group update": {
+			"PUT", "/v1/loadbalancers/" + lbID, `{"vip_sg_ids": ["` + newID + `"]}`, 501, "unsupported_option", "vip_sg_ids",
+			"Security groups on the VIP are not supported yet, nothing would enforce them; use allowed_cidrs of the listeners instead.",
+		},
+		"monitor port update": {
+			"PUT", "/v1/pools/" + poolID + "/members/" + memberID, `{"monitor_port": 65536}`, 400, "invalid", "monitor_port",
+			"monitor_port must be between 1 and 65535, not 65536.",
+		},
+		"monitor address in a batch": {
+			"PUT", "/v1/pools/" + poolID + "/members", `{"members": [{"member_id": "` + memberID + `", "address": "192.0.2.7", "protocol_port": 80,
+				"monitor_address": "web1"}]}`,
+			400, "invalid", "members[0].monitor_address", `members[0].monitor_address: monitor_address must be an IPv4 or IPv6 address, not "web1".`,
+		},
 		"monitor create": {
 			"POST", "/v1/healthmonitors", `{"healthmonitor_id": "` + newID + `", "pool_id": "` + poolID + `", "type": "HTTP", "delay": 5}`,
 			501, "unsupported_option", "",
@@ -158,6 +176,51 @@ func TestRefused(t *testing.T) {
 			h.refused(h.call(test.method, test.target, test.body), test.status, test.code, test.field, test.message)
 			assert.Empty(t, h.intents())
 			assert.Zero(t, h.woken.Load())
+		})
+	}
+}
+
+// TestErrorBody has the whole answer of each kind of refusal: message is what the user of Octavia's API reads after "Provider
+// 'envoy' does not support a requested option: ", detail what Octavia logs.
+func TestErrorBody(t *testing.T) {
+	tests := map[string]struct {
+		method, target, body string
+		status               int
+		want                 string
+	}{
+		"not supported": {
+			"POST", "/v1/listeners", strings.Replace(newListener, `"TCP"`, `"SCTP"`, 1), 501,
+			`{"error": {"code": "unsupported_option", "field": "protocol",
+				"message": "Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
+				"detail": "protocol: Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP."}}`,
+		},
+		"wrong": {
+			"PUT", "/v1/pools/" + poolID + "/members/" + memberID, `{"weight": 300}`, 400,
+			`{"error": {"code": "invalid", "field": "weight", "message": "weight must be between 0 and 256, not 300.",
+				"detail": "weight: weight must be between 0 and 256, not 300."}}`,
+		},
+		"both": {
+			"PUT", "/v1/pools/" + poolID + "/members/" + memberID, `{"weight": 300, "vnic_type": "direct"}`, 501,
+			`{"error": {"code": "unsupported_option", "field": "vnic_type",
+				"message": "SR-IOV ports of members are not supported; create the member without request_sriov.",
+				"detail": "weight: weight must be between 0 and 256, not 300.; vnic_type: SR-IOV ports of members are not supported; create the member without request_sriov."}}`,
+		},
+		"of another type": {
+			"PUT", "/v1/pools/" + poolID + "/members/" + memberID, `{"weight": "3"}`, 400,
+			`{"error": {"code": "invalid", "field": "weight", "message": "weight: must be a whole number, not a string", "detail": ""}}`,
+		},
+		"unknown": {
+			"DELETE", "/v1/pools/" + newID, "", 404,
+			`{"error": {"code": "not_found", "field": "", "message": "The pool ` + newID + ` is not known, neither to the controller nor to Octavia.", "detail": ""}}`,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t)
+			h.save()
+			got := h.call(test.method, test.target, test.body)
+			assert.Equal(t, test.status, got.Status)
+			assert.JSONEq(t, test.want, got.Body)
 		})
 	}
 }

@@ -106,6 +106,13 @@ func allocationFailed(err error) error {
 			answer.Message = "The VIP address is already in use."
 		}
 	}
+	var misfit interface {
+		Invalid() bool
+		UserField() string
+	}
+	if errors.As(err, &misfit) && misfit.Invalid() {
+		answer.Code, answer.Field = CodeInvalid, misfit.UserField()
+	}
 	return answer
 }
 

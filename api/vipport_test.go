@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,7 +32,15 @@ func (n *neutron) AllocateVIP(_ context.Context, request model.VIPRequest) (mode
 	}
 	vip := request.VIP
 	vip.Address, vip.PortID, vip.OctaviaOwned = "192.0.2.5", otherID, request.VIP.PortID == ""
-	return model.VIPResult{VIP: vip}, nil
+	result := model.VIPResult{VIP: vip}
+	for _, additional := range request.AdditionalVIPs {
+		if additional.IPAddress == "" {
+			additional.IPAddress = "2001:db8::5"
+		}
+		additional.PortID, additional.NetworkID = vip.PortID, vip.NetworkID
+		result.AdditionalVIPs = append(result.AdditionalVIPs, additional)
+	}
+	return result, nil
 }
 
 func (n *neutron) DeallocateVIP(_ context.Context, id string) error {
@@ -46,6 +55,13 @@ type takenError struct{}
 
 func (takenError) Error() string  { return "409 from neutron" }
 func (takenError) Conflict() bool { return true }
+
+type misfitError struct{}
+
+func (misfitError) Error() string       { return "400 from neutron" }
+func (misfitError) Invalid() bool       { return true }
+func (misfitError) UserField() string   { return "additional_vips[0].subnet_id" }
+func (misfitError) UserMessage() string { return "The subnet has a VIP already." }
 
 type quotaError struct{}
 
@@ -90,6 +106,28 @@ func TestVIPPort(t *testing.T) {
 	h.call("POST", "/v1/loadbalancers", strings.Replace(treeJSON, `"HTTP"`, `"SCTP"`, 1))
 	assert.True(t, n.ports[lbID])
 	assert.Len(t, h.vipPorts(), 1)
+}
+
+// TestAdditionalVIPs checks the answer, of which Octavia makes an AdditionalVIP by keyword: each has these four keys. The
+// load balancer that follows has the addresses.
+func TestAdditionalVIPs(t *testing.T) {
+	n := &neutron{}
+	h := newHarness(t, withVIPs(n))
+	// As octavia-api sends what a user gave by --additional-vip.
+	asked := `{"subnet_id": "` + otherID + `", "network_id": "` + newID + `"}, {"subnet_id": "` + listenerID + `", "ip_address": "192.0.2.6",
+		"network_id": "` + newID + `", "port_id": null}`
+	got := h.call("POST", "/v1/vip-ports", strings.Replace(vipRequest, `"additional_vips": []`, `"additional_vips": [`+asked+`]`, 1))
+	require.Equal(t, http.StatusOK, got.Status, got.Body)
+	var answer struct {
+		AdditionalVIPs json.RawMessage `json:"additional_vips"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(got.Body), &answer))
+	want := `[{"ip_address": "2001:db8::5", "network_id": "` + newID + `", "port_id": "` + otherID + `", "subnet_id": "` + otherID + `"},
+		{"ip_address": "192.0.2.6", "network_id": "` + newID + `", "port_id": "` + otherID + `", "subnet_id": "` + listenerID + `"}]`
+	assert.JSONEq(t, want, string(answer.AdditionalVIPs))
+	assert.Len(t, h.vipPorts(), 1, "all addresses are on one port")
+	h.accepted(h.call("POST", "/v1/loadbalancers", strings.Replace(treeJSON, `"vip_address"`, `"additional_vips": `+want+`, "vip_address"`, 1)))
+	assert.True(t, n.ports[lbID])
 }
 
 // TestVIPPortIsFreed refuses load balancers whose port was made.
@@ -150,16 +188,20 @@ func TestVIPPortRefused(t *testing.T) {
 		field, message string
 	}{
 		"additional": {
-			`"additional_vips": []`, `"additional_vips": [{"subnet_id": "` + otherID + `"}]`, nil, 501, "unsupported_option",
-			"additional_vips", "Additional VIPs are not supported yet; use one load balancer per VIP subnet.",
+			`"additional_vips": []`, `"additional_vips": [{"subnet_id": "` + otherID + `", "ip_address": "nonsense"}]`, nil, 400, "invalid",
+			"additional_vips", `The ip_address of additional_vips must be an IPv4 or IPv6 address, not "nonsense".`,
+		},
+		"additional, twice": {
+			`"additional_vips": []`, `"additional_vips": [{"subnet_id": "` + otherID + `", "ip_address": "192.0.2.1"}, {"ip_address": "192.0.2.1"}]`,
+			nil, 400, "invalid", "additional_vips", "The load balancer has the address 192.0.2.1 twice.",
 		},
 		"QoS": {
 			`"vip_qos_policy_id": null`, `"vip_qos_policy_id": "` + otherID + `"`, nil, 501, "unsupported_option", "vip_qos_policy_id",
-			"QoS policies on the VIP are not supported yet, nothing would apply them; create the load balancer without one.",
+			"QoS policies on the VIP are not supported yet, nothing would apply them; leave the load balancer, and a VIP port of your own, without one.",
 		},
 		"groups": {
 			`"vip_sg_ids": []`, `"vip_sg_ids": ["` + otherID + `"]`, nil, 501, "unsupported_option", "vip_sg_ids",
-			"Security groups on the VIP are not supported yet, nothing would enforce them; create the load balancer without them.",
+			"Security groups on the VIP are not supported yet, nothing would enforce them; use allowed_cidrs of the listeners instead.",
 		},
 		"address": {
 			`"vip_address": null`, `"vip_address": "nonsense"`, nil, 400, "invalid", "vip_address",
@@ -168,6 +210,7 @@ func TestVIPPortRefused(t *testing.T) {
 		"id":      {lbID, "x", nil, 400, "invalid", "loadbalancer_id", "loadbalancer_id must be given, as a UUID."},
 		"unknown": {"vip_subnet_id", "vip_subnet", nil, 400, "invalid", "vip.vip_subnet", "vip.vip_subnet: unknown field, did you mean vip_subnet_id?"},
 		"taken":   {"", "", takenError{}, 409, "conflict", "", "The VIP address is already in use."},
+		"misfit":  {"", "", misfitError{}, 400, "invalid", "additional_vips[0].subnet_id", "The subnet has a VIP already."},
 		"quota":   {"", "", quotaError{}, 503, "unavailable", "", "The project has no ports left in its quota."},
 		"down":    {"", "", assert.AnError, 503, "unavailable", "", "The port of the VIP could not be made; please try again."},
 	}
@@ -190,7 +233,7 @@ func TestVIPPortRefused(t *testing.T) {
 			"Octavia makes the ports of VIPs for this controller.")
 		h.refused(h.call("POST", "/v1/vip-ports", strings.Replace(vipRequest, `"vip_sg_ids": []`, `"vip_sg_ids": ["x"]`, 1)),
 			501, "unsupported_option", "vip_sg_ids", "Security groups on the VIP are not supported yet, nothing would enforce them; "+
-				"create the load balancer without them.")
+				"use allowed_cidrs of the listeners instead.")
 	})
 }
 

@@ -5,18 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/url"
-	"time"
+
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/envoyadmin"
 )
-
-// adminTimeout bounds one request to Envoy's admin interface; its main thread may be busy with a large update.
-const adminTimeout = 5 * time.Second
-
-// maxAdminAnswer is far above what is asked for, in bytes.
-const maxAdminAnswer = 1 << 20
 
 // Gauges that tell whether what the controller sent is in use.
 const (
@@ -39,46 +31,16 @@ const (
 	serverInitializing = "INITIALIZING"
 )
 
-// admin asks Envoy's admin interface, which is on a unix socket so that nobody else can.
+// admin asks Envoy's admin interface about Envoy itself.
 type admin struct {
-	client *http.Client
+	*envoyadmin.Client
 }
 
-func newAdmin(socket string) *admin {
-	return &admin{client: &http.Client{
-		Timeout: adminTimeout,
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-			},
-			DisableKeepAlives: true, // the next Envoy has another socket under the same name
-		},
-	}}
-}
-
-func (a *admin) do(ctx context.Context, method, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://envoy"+path, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	response, err := a.client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("ask Envoy's admin interface: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAdminAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("ask Envoy's admin interface: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the admin interface answers %s with %s", path, response.Status)
-	}
-	return body, nil
-}
+func newAdmin(socket string) *admin { return &admin{envoyadmin.New(socket)} }
 
 // state returns Envoy's server state: LIVE, DRAINING, PRE_INITIALIZING or INITIALIZING.
 func (a *admin) state(ctx context.Context) (string, error) {
-	body, err := a.do(ctx, http.MethodGet, "/server_info")
+	body, err := a.Do(ctx, http.MethodGet, "/server_info")
 	if err != nil {
 		return "", err
 	}
@@ -96,24 +58,9 @@ func (a *admin) state(ctx context.Context) (string, error) {
 
 // gauges returns the gauges and counters that statFilter names. One that Envoy has not made yet is missing.
 func (a *admin) gauges(ctx context.Context) (map[string]uint64, error) {
-	body, err := a.do(ctx, http.MethodGet, "/stats?format=json&filter="+url.QueryEscape(statFilter))
+	gauges, err := a.Stats(ctx, statFilter)
 	if err != nil {
 		return nil, err
-	}
-	var answer struct {
-		Stats []struct {
-			Name  string  `json:"name"`
-			Value *uint64 `json:"value"`
-		} `json:"stats"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("read Envoy's /stats: %w", err)
-	}
-	gauges := make(map[string]uint64, len(answer.Stats))
-	for _, stat := range answer.Stats {
-		if stat.Value != nil {
-			gauges[stat.Name] = *stat.Value
-		}
 	}
 	for _, name := range []string{statWarmingClusters, statWarmingListeners} {
 		if _, ok := gauges[name]; !ok {
@@ -125,7 +72,7 @@ func (a *admin) gauges(ctx context.Context) (map[string]uint64, error) {
 
 // drain makes Envoy refuse health checks and new connections, and tell HTTP clients to go elsewhere.
 func (a *admin) drain(ctx context.Context) error {
-	_, errHealth := a.do(ctx, http.MethodPost, "/healthcheck/fail")
-	_, errListeners := a.do(ctx, http.MethodPost, "/drain_listeners?graceful")
+	_, errHealth := a.Do(ctx, http.MethodPost, "/healthcheck/fail")
+	_, errListeners := a.Do(ctx, http.MethodPost, "/drain_listeners?graceful")
 	return errors.Join(errHealth, errListeners)
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/metrics"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
@@ -76,6 +77,11 @@ func Run(ctx context.Context, options Options) error {
 	group.Go(func() error { return talk.run(ctx) })
 	group.Go(func() error { return (&renewer{config: config, logger: logger}).run(ctx) })
 	group.Go(func() error { return forward(ctx, super, logger) })
+	group.Go(func() error {
+		return metrics.Run(ctx, metrics.Options{
+			Socket: MetricsSocket(config.RunDir), Envoy: super.admin.Client, Process: super.process, Logger: logger,
+		})
+	})
 	return group.Wait()
 }
 

@@ -67,7 +67,7 @@ func TestAgentKeepsEnvoyRunning(t *testing.T) {
 		t.Error("Envoy outlived a clean stop")
 	}
 	for _, path := range []string{
-		agent.AdminSocket(m.config.RunDir), agent.EnvoyPIDPath(m.config.RunDir), agent.PIDPath(m.config.RunDir),
+		agent.AdminSocket(m.config.RunDir), agent.MetricsSocket(m.config.RunDir), agent.EnvoyPIDPath(m.config.RunDir), agent.PIDPath(m.config.RunDir),
 	} {
 		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("left behind: %s (%v)", path, err)
@@ -283,11 +283,13 @@ func TestAgentListensOnNothing(t *testing.T) {
 			}
 		}
 	}
-	if _, err := net.Dial("unix", agent.AdminSocket(m.config.RunDir)); err != nil {
-		t.Error(err)
-	}
-	if info, err := os.Stat(agent.AdminSocket(m.config.RunDir)); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("admin socket: %v, %v", info, err)
+	for _, socket := range []string{agent.AdminSocket(m.config.RunDir), agent.MetricsSocket(m.config.RunDir)} {
+		if _, err := net.Dial("unix", socket); err != nil {
+			t.Error(err)
+		}
+		if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", socket, info, err)
+		}
 	}
 }
 

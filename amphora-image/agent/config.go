@@ -37,7 +37,7 @@ type Config struct {
 	ServerName string `json:"server_name,omitempty"`
 	// CredentialsDir holds the amphora's certificate, key and authorities, see package credentials. The agent renews them.
 	CredentialsDir string `json:"credentials_dir"`
-	// RunDir is the agent's own directory, made if missing: lock, pid files, admin socket, bootstrap, Envoy's log.
+	// RunDir is the agent's own directory, made if missing: lock, pid files, sockets, bootstrap, Envoy's log.
 	RunDir string `json:"run_dir"`
 	// EnvoyPath is the Envoy binary; default is `envoy` on PATH.
 	EnvoyPath string `json:"envoy_path,omitempty"`
@@ -137,20 +137,25 @@ func (c *Config) heartbeat() time.Duration { return time.Duration(c.HeartbeatMS)
 // BootstrapOptions are what Envoy's bootstrap is made of.
 func (c *Config) BootstrapOptions() bootstrap.Options {
 	return bootstrap.Options{
-		NodeID:      c.AmphoraID,
-		Cluster:     c.LoadBalancerID,
-		Controller:  c.Controller,
-		ServerName:  c.ServerName,
-		CertFile:    credentials.CertificatePath(c.CredentialsDir),
-		KeyFile:     credentials.KeyPath(c.CredentialsDir),
-		CAFile:      credentials.AuthoritiesPath(c.CredentialsDir),
-		AdminSocket: AdminSocket(c.RunDir),
-		SecretDir:   c.RunDir,
+		NodeID:        c.AmphoraID,
+		Cluster:       c.LoadBalancerID,
+		Controller:    c.Controller,
+		ServerName:    c.ServerName,
+		CertFile:      credentials.CertificatePath(c.CredentialsDir),
+		KeyFile:       credentials.KeyPath(c.CredentialsDir),
+		CAFile:        credentials.AuthoritiesPath(c.CredentialsDir),
+		AdminSocket:   AdminSocket(c.RunDir),
+		MetricsSocket: MetricsSocket(c.RunDir),
+		SecretDir:     c.RunDir,
 	}
 }
 
 // AdminSocket is where the Envoy of an agent with that run directory serves its admin interface.
 func AdminSocket(runDir string) string { return filepath.Join(runDir, "admin.sock") }
+
+// MetricsSocket is where an agent with that run directory serves its load balancer's metrics (package metrics), for its
+// Envoy alone.
+func MetricsSocket(runDir string) string { return filepath.Join(runDir, "metrics.sock") }
 
 // BootstrapPath is the bootstrap of the Envoy of an agent with that run directory. It is on Envoy's command line, and on
 // that of no other process.

@@ -5,6 +5,7 @@
 //	config.json ──► Run                                                     │ admin.sock   │
 //	                 ├── session: Hello, heartbeats, probes ◄───────────────┘              │
 //	                 │       └── mTLS, gRPC ───────────────────────────────────────► controller
+//	                 ├── metrics: the load balancer's own, on metrics.sock for PROMETHEUS listeners ◄── admin.sock
 //	                 ├── renewer: new key and certificate at two thirds of life, watched by Envoy
 //	                 └── log: what Envoy says, as slog lines
 //

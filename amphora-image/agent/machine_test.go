@@ -38,7 +38,9 @@ type machine struct {
 	config agent.Config
 	binary string
 	path   string
-	log    string
+	// published are the names of the resources that Envoy has, by type.
+	published map[string][]string
+	log       string
 }
 
 func newMachine(t *testing.T, certificateLife time.Duration) *machine {
@@ -49,7 +51,7 @@ func newMachine(t *testing.T, certificateLife time.Duration) *machine {
 	controller.Start()
 	id := uuid.NewString()
 	m := &machine{
-		Controller: controller, t: t, binary: agentBinary,
+		Controller: controller, t: t, binary: agentBinary, published: map[string][]string{},
 		path: filepath.Join(controller.Dir, "agent.json"), log: filepath.Join(controller.Dir, "agent.log"),
 		config: agent.Config{
 			AmphoraID: id, LoadBalancerID: uuid.NewString(), Controller: controller.Address(),

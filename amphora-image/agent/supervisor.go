@@ -229,10 +229,14 @@ func (s *supervisor) stop(ctx context.Context, running process.ID) error {
 
 // signal passes a signal on, SIGUSR1 to open log files again for example.
 func (s *supervisor) signal(signal unix.Signal) error {
+	return s.process().Signal(signal)
+}
+
+// process is the Envoy that runs now; the zero ID when none does.
+func (s *supervisor) process() process.ID {
 	s.mu.Lock()
-	current := s.current
-	s.mu.Unlock()
-	return current.Signal(signal)
+	defer s.mu.Unlock()
+	return s.current
 }
 
 func (s *supervisor) setPhase(phase agentapiv1.EnvoyStatus_State, reason string) {

@@ -40,6 +40,9 @@ func setDefaults(target reflect.Value) {
 }
 
 func (w *walker) unknown(name string, known fields, path string) {
+	if len(w.problems) >= MaxProblems {
+		return // of a million keys, to look for the nearest of each would take a minute
+	}
 	if w.secret > 0 {
 		w.report(path, "has an unknown field; known are "+strings.Join(known.names, ", "))
 		return

@@ -44,7 +44,14 @@ func Check(lb *model.LoadBalancer) []Problem { return check(lb, false) }
 func CheckPartial(lb *model.LoadBalancer) []Problem { return check(lb, true) }
 
 func check(lb *model.LoadBalancer, partial bool) []Problem {
-	c := &checker{lb: lb, partial: partial, ids: make(map[model.Ref]bool)}
+	c := &checker{
+		lb: lb, partial: partial, ids: make(map[model.Ref]bool), ports: make(map[port]*model.Listener), pools: make(map[string]*model.Pool),
+	}
+	for i := range lb.Pools {
+		if pool := &lb.Pools[i]; c.pools[pool.ID] == nil {
+			c.pools[pool.ID] = pool
+		}
+	}
 	c.loadBalancer()
 	for i := range lb.Listeners {
 		c.listener(i, &lb.Listeners[i])
@@ -57,10 +64,20 @@ func check(lb *model.LoadBalancer, partial bool) []Problem {
 
 // checker walks one tree.
 type checker struct {
-	lb       *model.LoadBalancer
-	partial  bool
-	ids      map[model.Ref]bool
+	lb      *model.LoadBalancer
+	partial bool
+	ids     map[model.Ref]bool
+	// ports are the listeners so far, by their ports: the first of each.
+	ports map[port]*model.Listener
+	// pools are those of the load balancer by their ids.
+	pools    map[string]*model.Pool
 	problems []Problem
+}
+
+// port is a port of one of the transports.
+type port struct {
+	transport string
+	number    int
 }
 
 // object is where the walk stands.

@@ -55,6 +55,9 @@ func TestSupported(t *testing.T) {
 		"HTTPS": func(_ *model.LoadBalancer, l *model.Listener, p *model.Pool, _ *model.Member) {
 			l.Protocol, p.Protocol = "HTTPS", "HTTPS"
 		},
+		"PROMETHEUS": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) {
+			l.Protocol, l.DefaultPoolID, l.ConnectionLimit, l.AllowedCIDRs = "PROMETHEUS", "", 10, []string{"192.0.2.0/24"}
+		},
 		"TCP of HTTP": func(_ *model.LoadBalancer, l *model.Listener, _ *model.Pool, _ *model.Member) { l.Protocol = "TCP" },
 		"least": func(_ *model.LoadBalancer, _ *model.Listener, p *model.Pool, _ *model.Member) {
 			p.LBAlgorithm = "LEAST_CONNECTIONS"
@@ -63,6 +66,12 @@ func TestSupported(t *testing.T) {
 		"weight 256": func(_ *model.LoadBalancer, _ *model.Listener, _ *model.Pool, m *model.Member) { m.Weight = 256 },
 		"IPv6": func(_ *model.LoadBalancer, _ *model.Listener, _ *model.Pool, m *model.Member) {
 			m.Address = "2001:db8::1"
+		},
+		"additional VIPs": func(lb *model.LoadBalancer, _ *model.Listener, _ *model.Pool, _ *model.Member) {
+			lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "192.0.2.5"}, {IPAddress: "2001:db8:1::5"}}
+		},
+		"monitored elsewhere": func(_ *model.LoadBalancer, _ *model.Listener, _ *model.Pool, m *model.Member) {
+			m.MonitorAddress, m.MonitorPort = "2001:db8::9", 8080
 		},
 		"normal port": func(_ *model.LoadBalancer, _ *model.Listener, _ *model.Pool, m *model.Member) { m.VNICType = "normal" },
 		"disabled": func(lb *model.LoadBalancer, l *model.Listener, p *model.Pool, m *model.Member) {

@@ -23,13 +23,13 @@ func (c *checker) insertHeaders(o object, l *model.Listener) {
 		switch value := l.InsertHeaders[name]; {
 		case strings.EqualFold(value, "false"):
 		case !strings.EqualFold(value, "true"):
-			c.invalid(o, "insert_headers", "The header %s of insert_headers must be true or false, not %q.", clip(name), clip(value))
+			c.invalid(o, "insert_headers", "The header %s of insert_headers must be true or false, not %q.", plain(name), clip(value))
 		case l.Protocol != "" && l.Protocol != model.ProtocolHTTP: // "" is a listener of which only an update is known
 			c.unsupported(o, "insert_headers", fmt.Sprintf("A listener of protocol %s sees no headers; use an HTTP listener "+
-				"to insert %s.", clip(l.Protocol), clip(name)))
+				"to insert %s.", plain(l.Protocol), plain(name)))
 		case !slices.Contains(insertedHeaders(), name):
 			c.unsupported(o, "insert_headers", fmt.Sprintf("The header %s cannot be inserted; insert_headers can have %s.",
-				clip(name), enumerate(insertedHeaders())))
+				plain(name), enumerate(insertedHeaders())))
 		}
 	}
 }

@@ -21,10 +21,14 @@ func l7Actions() []string {
 func (c *checker) l7Policy(listener object, i int, l *model.Listener, p *model.L7Policy) {
 	o := listener.child(model.KindL7Policy, p.ID, fmt.Sprintf("l7policies[%d]", i))
 	c.identity(o, "l7policy_id", "listener_id", p.ListenerID, l.ID)
-	if !readsRequests(l.Protocol) && (l.Protocol != "" || !c.partial) {
+	switch {
+	case l.Protocol == model.ProtocolPrometheus:
+		c.unsupported(o, "", "A PROMETHEUS listener serves the load balancer's own metrics and has no L7 policies; use an HTTP "+
+			"listener for them.")
+	case !readsRequests(l.Protocol) && (l.Protocol != "" || !c.partial):
 		// As the amphora driver does (VALID_L7POLICY_LISTENER_PROTOCOLS).
 		c.unsupported(o, "", fmt.Sprintf("A listener of protocol %s cannot have L7 policies, as it does not read requests; "+
-			"use an HTTP listener.", clip(l.Protocol)))
+			"use an HTTP listener.", plain(l.Protocol)))
 	}
 	c.choice(o, "action", p.Action, l7Actions(), nil)
 	switch p.Action {

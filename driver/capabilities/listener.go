@@ -17,11 +17,13 @@ const (
 )
 
 func listenerProtocols() (supported []string, refused map[string]string) {
-	return []string{model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolUDP}, map[string]string{
+	supported = []string{
+		model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolUDP, model.ProtocolPrometheus,
+	}
+	return supported, map[string]string{
 		model.ProtocolSCTP: "Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		model.ProtocolTerminatedHTTPS: "TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which " +
 			"passes TLS through to the members.",
-		model.ProtocolPrometheus: "PROMETHEUS listeners are not supported yet; create the load balancer without one.",
 	}
 }
 
@@ -87,12 +89,12 @@ func (c *checker) listener(i int, l *model.Listener) {
 	supported, refused := listenerProtocols()
 	c.choice(o, "protocol", l.Protocol, supported, refused)
 	c.between(o, "protocol_port", l.ProtocolPort, minPort, maxPort, "")
-	for _, other := range c.lb.Listeners[:i] {
-		if other.ProtocolPort == l.ProtocolPort && transport(other.Protocol) == transport(l.Protocol) {
-			c.invalid(o, "protocol_port", "Port %d is taken by the listener %s, which is %s over the same transport.",
-				l.ProtocolPort, other.ID, other.Protocol)
-			break
-		}
+	at := port{transport(l.Protocol), l.ProtocolPort}
+	if other := c.ports[at]; other != nil {
+		c.invalid(o, "protocol_port", "Port %d is taken by the listener %s, which is %s over the same transport.",
+			l.ProtocolPort, plain(other.ID), plain(other.Protocol))
+	} else {
+		c.ports[at] = l
 	}
 	c.between(o, "connection_limit", l.ConnectionLimit, model.UnlimitedConnections, math.MaxInt32, ", where -1 is no limit")
 	c.between(o, "timeout_client_data", l.TimeoutClientData, 0, maxTimeout, " ms")
@@ -116,18 +118,20 @@ func (c *checker) usesPool(o object, field string, l *model.Listener, id string)
 		c.invalid(o, field, "%s must be a UUID, not %q.", field, clip(id))
 		return
 	}
-	pool := c.lb.Pool(id)
+	pool := c.pools[id]
 	switch {
 	case pool == nil && !c.partial:
 		c.invalid(o, field, "The load balancer has no pool %s.", id)
+	case l.Protocol == model.ProtocolPrometheus:
+		c.invalid(o, field, "A PROMETHEUS listener serves the load balancer's own metrics and has no pool; leave %s empty.", field)
 	case pool != nil && !CanServe(l.Protocol, pool.Protocol):
 		served, _ := poolProtocols()
 		usable := slices.DeleteFunc(served, func(protocol string) bool { return !CanServe(l.Protocol, protocol) })
 		c.invalid(o, field, "A listener of protocol %s cannot have a pool of protocol %s; it can have %s.",
-			l.Protocol, pool.Protocol, enumerate(usable))
+			plain(l.Protocol), plain(pool.Protocol), enumerate(usable))
 	case pool != nil && byCookie(pool) && l.Protocol != "" && !readsRequests(l.Protocol):
 		c.unsupported(o, field, fmt.Sprintf("A listener of protocol %s sees no cookies; use an HTTP listener, or a pool with session "+
-			"persistence SOURCE_IP.", clip(l.Protocol)))
+			"persistence SOURCE_IP.", plain(l.Protocol)))
 	}
 }
 

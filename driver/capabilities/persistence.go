@@ -29,7 +29,7 @@ func (c *checker) sessionPersistence(o object, p *model.Pool) {
 	c.choice(o, field, s.Type, []string{persistSourceIP, persistHTTPCookie, persistAppCookie}, nil)
 	if byCookie(p) && p.Protocol != "" && !servesHTTP(p.Protocol) {
 		c.unsupported(o, field, fmt.Sprintf("A pool of protocol %s sees no cookies; use session persistence SOURCE_IP, or an HTTP pool.",
-			clip(p.Protocol)))
+			plain(p.Protocol)))
 	}
 	if s.Type == persistAppCookie && !validCookieName(s.CookieName) {
 		c.invalid(o, field, "cookie_name must be a token of 1 to %d characters, not %q.", maxCookieName, clip(s.CookieName))

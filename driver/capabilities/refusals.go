@@ -3,6 +3,8 @@ package capabilities
 import (
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -55,7 +57,7 @@ func (c *checker) identity(o object, field, parentField, parent, wantParent stri
 	}
 	c.ids[o.ref] = true
 	if parent != "" && parent != wantParent {
-		c.invalid(o, parentField, "%s must be %q, the object that it is in, not %q.", parentField, wantParent, clip(parent))
+		c.invalid(o, parentField, "%s must be %q, the object that it is in, not %q.", parentField, clip(wantParent), clip(parent))
 	}
 }
 
@@ -75,6 +77,16 @@ func clip(value string) string {
 		return string(runes[:limit]) + "…"
 	}
 	return value
+}
+
+// plain is clip for a value that stands in a sentence without quotes: what cannot be printed is a question mark.
+func plain(value string) string {
+	return strings.Map(func(char rune) rune {
+		if char == utf8.RuneError || !unicode.IsPrint(char) {
+			return '?'
+		}
+		return char
+	}, clip(value))
 }
 
 // enumerate joins names as a sentence does: A, B and C.

@@ -35,17 +35,13 @@ type refusal struct {
 func unsupported() map[string]refusal {
 	age := 0
 	return map[string]refusal{
-		"additional VIPs": {
-			func(lb *model.LoadBalancer) { lb.AdditionalVIPs = []model.AdditionalVIP{{SubnetID: otherID}} },
-			"additional_vips: Additional VIPs are not supported yet; use one load balancer per VIP subnet.",
-		},
 		"QoS": {
 			func(lb *model.LoadBalancer) { lb.VIPQoSPolicyID = otherID },
-			"vip_qos_policy_id: QoS policies on the VIP are not supported yet, nothing would apply them; create the load balancer without one.",
+			"vip_qos_policy_id: QoS policies on the VIP are not supported yet, nothing would apply them; leave the load balancer, and a VIP port of your own, without one.",
 		},
 		"security groups": {
 			func(lb *model.LoadBalancer) { lb.VIPSGIDs = []string{otherID} },
-			"vip_sg_ids: Security groups on the VIP are not supported yet, nothing would enforce them; create the load balancer without them.",
+			"vip_sg_ids: Security groups on the VIP are not supported yet, nothing would enforce them; use allowed_cidrs of the listeners instead.",
 		},
 		"flavor": {
 			func(lb *model.LoadBalancer) { lb.Flavor = map[string]any{"loadbalancer_topology": "ACTIVE_STANDBY"} },
@@ -55,6 +51,10 @@ func unsupported() map[string]refusal {
 			func(lb *model.LoadBalancer) { lb.AvailabilityZone = map[string]any{"management_network": otherID} },
 			`availability_zone.management_network: Availability zones are not supported yet (the key "management_network"); create the load balancer without one.`,
 		},
+		"no zone": {
+			func(lb *model.LoadBalancer) { lb.AvailabilityZone = 5 },
+			"availability_zone: availability_zone must be the metadata of a zone or its name.",
+		},
 		"zone name": {
 			func(lb *model.LoadBalancer) { lb.AvailabilityZone = "az1" },
 			`availability_zone: Availability zones are not supported yet ("az1"); create the load balancer without one.`,
@@ -63,11 +63,30 @@ func unsupported() map[string]refusal {
 			func(lb *model.LoadBalancer) { lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },
 			"listeners[0].protocol: Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		},
-		"PROMETHEUS": {
+		"headers of PROMETHEUS": {
 			func(lb *model.LoadBalancer) {
-				lb.Listeners[0].Protocol, lb.Listeners[0].DefaultPoolID = "PROMETHEUS", ""
+				lb.Listeners[0] = model.Listener{
+					ID: listenerID, Protocol: "PROMETHEUS", ProtocolPort: 8088, InsertHeaders: map[string]string{"X-Forwarded-For": "true"},
+				}
 			},
-			"listeners[0].protocol: PROMETHEUS listeners are not supported yet; create the load balancer without one.",
+			"listeners[0].insert_headers: A listener of protocol PROMETHEUS sees no headers; use an HTTP listener to insert X-Forwarded-For.",
+		},
+		"policy of PROMETHEUS": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0] = model.Listener{
+					ID: listenerID, Protocol: "PROMETHEUS", ProtocolPort: 8088,
+					L7Policies: []model.L7Policy{{ID: otherID, Action: "REJECT", Position: 1}},
+				}
+			},
+			"listeners[0].l7policies[0]: A PROMETHEUS listener serves the load balancer's own metrics and has no L7 policies; use an HTTP listener for them.",
+		},
+		"certificate of PROMETHEUS": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0] = model.Listener{
+					ID: listenerID, Protocol: "PROMETHEUS", ProtocolPort: 8088, DefaultTLSContainerRef: "ref",
+				}
+			},
+			"listeners[0].default_tls_container_ref: Certificates are" + passThrough,
 		},
 		"TERMINATED_HTTPS": {
 			onListener(func(l *model.Listener) { l.Protocol = "TERMINATED_HTTPS" }),
@@ -82,6 +101,10 @@ func unsupported() map[string]refusal {
 		"headers of TLS": {
 			onListener(func(l *model.Listener) { l.InsertHeaders = map[string]string{"X-SSL-Client-CN": "true"} }),
 			"listeners[0].insert_headers: The header X-SSL-Client-CN cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.",
+		},
+		"header that cannot be printed": {
+			onListener(func(l *model.Listener) { l.InsertHeaders = map[string]string{"X\r\n\xff": "true"} }),
+			"listeners[0].insert_headers: The header X??? cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.",
 		},
 		"certificate": {
 			onListener(func(l *model.Listener) { l.DefaultTLSContainerRef = "ref" }),
@@ -126,6 +149,16 @@ func unsupported() map[string]refusal {
 		"rule about TLS": {
 			onRule(func(r *model.L7Rule) { r.Type = "SSL_DN_FIELD" }),
 			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_DN_FIELD are not supported yet, as TLS is not terminated here; " +
+				"use an HTTPS listener and check certificates at the members.",
+		},
+		"rule about a certificate": {
+			onRule(func(r *model.L7Rule) { r.Type = "SSL_CONN_HAS_CERT" }),
+			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_CONN_HAS_CERT are not supported yet, as TLS is not terminated here; " +
+				"use an HTTPS listener and check certificates at the members.",
+		},
+		"rule about a verification": {
+			onRule(func(r *model.L7Rule) { r.Type = "SSL_VERIFY_RESULT" }),
+			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_VERIFY_RESULT are not supported yet, as TLS is not terminated here; " +
 				"use an HTTPS listener and check certificates at the members.",
 		},
 		"pool SCTP": {
@@ -202,14 +235,6 @@ func unsupported() map[string]refusal {
 			onPool(func(p *model.Pool) { p.HealthMonitor = &model.HealthMonitor{ID: otherID, PoolID: poolID} }),
 			"pools[0].healthmonitor: Health monitors are not supported yet; use the pool without one and take members that are down out with admin_state_up false.",
 		},
-		"monitor address": {
-			onMember(func(m *model.Member) { m.MonitorAddress = "192.0.2.9" }),
-			"pools[0].members[0].monitor_address: Health monitors are not supported yet; create the member without monitor_address.",
-		},
-		"monitor port": {
-			onMember(func(m *model.Member) { m.MonitorPort = 80 }),
-			"pools[0].members[0].monitor_port: Health monitors are not supported yet; create the member without monitor_port.",
-		},
 		"SR-IOV": {
 			onMember(func(m *model.Member) { m.VNICType = "direct" }),
 			"pools[0].members[0].vnic_type: SR-IOV ports of members are not supported; create the member without request_sriov.",
@@ -236,8 +261,9 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-func TestInvalid(t *testing.T) {
-	tests := map[string]refusal{
+// invalid is what is wrong in any tree of Octavia's, with the sentence that the user reads.
+func invalid() map[string]refusal {
+	return map[string]refusal{
 		"load balancer id": {
 			func(lb *model.LoadBalancer) { lb.ID = "x"; lb.Listeners, lb.Pools = nil, nil },
 			`loadbalancer_id: loadbalancer_id must be a UUID, not "x".`,
@@ -254,9 +280,39 @@ func TestInvalid(t *testing.T) {
 			func(lb *model.LoadBalancer) { lb.VIPAddress = "10.0.0.256" },
 			`vip_address: vip_address must be an IPv4 or IPv6 address, not "10.0.0.256".`,
 		},
-		"zone": {
-			func(lb *model.LoadBalancer) { lb.AvailabilityZone = 5 },
-			"availability_zone: availability_zone must be the metadata of a zone or its name.",
+		"additional VIP": {
+			func(lb *model.LoadBalancer) { lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "fe80::1%vip0"}} },
+			`additional_vips: The ip_address of additional_vips must be an IPv4 or IPv6 address, not "fe80::1%vip0".`,
+		},
+		"additional VIP without address": {
+			func(lb *model.LoadBalancer) { lb.AdditionalVIPs = []model.AdditionalVIP{{SubnetID: otherID}} },
+			`additional_vips: The ip_address of additional_vips must be an IPv4 or IPv6 address, not "".`,
+		},
+		"the VIP again": {
+			func(lb *model.LoadBalancer) { lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "2001:DB8:0::5"}} },
+			"additional_vips: The load balancer has the address 2001:db8::5 twice.",
+		},
+		"an additional VIP twice": {
+			func(lb *model.LoadBalancer) {
+				lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "192.0.2.5"}, {IPAddress: "192.0.2.5"}}
+			},
+			"additional_vips: The load balancer has the address 192.0.2.5 twice.",
+		},
+		"monitor address": {
+			onMember(func(m *model.Member) { m.MonitorAddress = "web1.example.org" }),
+			`pools[0].members[0].monitor_address: monitor_address must be an IPv4 or IPv6 address, not "web1.example.org".`,
+		},
+		"monitor address with a zone": {
+			onMember(func(m *model.Member) { m.MonitorAddress = "fe80::1%eth0" }),
+			`pools[0].members[0].monitor_address: monitor_address must be an IPv4 or IPv6 address, not "fe80::1%eth0".`,
+		},
+		"monitor port": {
+			onMember(func(m *model.Member) { m.MonitorPort = 65536 }),
+			"pools[0].members[0].monitor_port: monitor_port must be between 1 and 65535, not 65536.",
+		},
+		"negative monitor port": {
+			onMember(func(m *model.Member) { m.MonitorPort = -1 }),
+			"pools[0].members[0].monitor_port: monitor_port must be between 1 and 65535, not -1.",
 		},
 		"duplicate listener": {
 			func(lb *model.LoadBalancer) {
@@ -272,7 +328,7 @@ func TestInvalid(t *testing.T) {
 		},
 		"protocol": {
 			onListener(func(l *model.Listener) { l.Protocol = "GOPHER" }),
-			`listeners[0].protocol: "GOPHER" is not a value of protocol in Octavia; supported are HTTP, TCP, HTTPS and UDP.`,
+			`listeners[0].protocol: "GOPHER" is not a value of protocol in Octavia; supported are HTTP, TCP, HTTPS, UDP and PROMETHEUS.`,
 		},
 		"port 0": {
 			onListener(func(l *model.Listener) { l.ProtocolPort = 0 }),
@@ -329,6 +385,10 @@ func TestInvalid(t *testing.T) {
 		"combination": {
 			onPool(func(p *model.Pool) { p.Protocol = "TCP" }),
 			"listeners[0].default_pool_id: A listener of protocol HTTP cannot have a pool of protocol TCP; it can have HTTP, PROXY and PROXYV2.",
+		},
+		"pool of PROMETHEUS": {
+			onListener(func(l *model.Listener) { l.Protocol = "PROMETHEUS" }),
+			"listeners[0].default_pool_id: A PROMETHEUS listener serves the load balancer's own metrics and has no pool; leave default_pool_id empty.",
 		},
 		"pool protocol": {
 			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "", "" },
@@ -409,7 +469,10 @@ func TestInvalid(t *testing.T) {
 			"pools[0].members[1].address: [2001:db8::1]:80 is in the pool already, as the member " + memberID + ".",
 		},
 	}
-	for name, test := range tests {
+}
+
+func TestInvalid(t *testing.T) {
+	for name, test := range invalid() {
 		t.Run(name, func(t *testing.T) {
 			lb := tree(t)
 			test.change(lb)

@@ -58,6 +58,9 @@ func (e *Error) Invalid() bool {
 	return errors.Is(e.Kind, ErrInvalid) || errors.Is(e.Kind, ErrNotFound)
 }
 
+// UserField is the attribute at fault.
+func (e *Error) UserField() string { return e.Field }
+
 // UserMessage is the sentence for the user.
 func (e *Error) UserMessage() string { return e.Message }
 

@@ -47,7 +47,11 @@ func (r *Reconciler) translate(tree *model.LoadBalancer) (*translate.Resources, 
 	rejected := map[model.Ref]string{}
 	resources, err := translate.LoadBalancer(tree)
 	for _, problem := range translate.Problems(err) {
-		rejected[problem.Owner] = problem.Error()
+		reason := problem.Reason // the owner's name comes before it, see reasons
+		if problem.Field != "" {
+			reason = problem.Field + ": " + reason
+		}
+		rejected[problem.Owner] = reason
 	}
 	if r.Mutate != nil {
 		r.Mutate(tree, resources)

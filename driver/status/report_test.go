@@ -97,6 +97,17 @@ r2 - ONLINE`,
 			},
 			want: "l1 ERROR -\nlb ACTIVE ONLINE\np1 ERROR -\np2 - ONLINE\np3 - OFFLINE",
 		},
+		"a rule is refused, and with it its listener left out": {
+			intents:  []model.Intent{intent(create, model.KindL7Rule, "r1", "q1")},
+			rejected: []model.Ref{{Kind: model.KindL7Rule, ID: "r1"}},
+			want:     "l1 ACTIVE ERROR\nlb ACTIVE ONLINE\nq1 ACTIVE ONLINE\nr1 ERROR -",
+		},
+		"a policy is refused of a listener that is down": {
+			change:   func(lb *model.LoadBalancer) { lb.Listeners[0].AdminStateUp = false },
+			intents:  []model.Intent{intent(update, model.KindListener, "l1", "")},
+			rejected: []model.Ref{{Kind: model.KindL7Policy, ID: "q1"}},
+			want:     "l1 ACTIVE OFFLINE\nlb ACTIVE ONLINE\np1 - ONLINE\np2 - ONLINE\np3 - OFFLINE\nq1 ERROR -",
+		},
 		"the load balancer is refused": {
 			intents:  []model.Intent{intent(update, model.KindLoadBalancer, "lb", "")},
 			rejected: []model.Ref{{Kind: model.KindLoadBalancer, ID: "lb"}},

@@ -25,7 +25,7 @@ func fixed() Options {
 		CertFile:    "/var/lib/amphora/certs/client.pem",
 		KeyFile:     "/var/lib/amphora/certs/client.key",
 		CAFile:      "/var/lib/amphora/certs/ca.pem",
-		AdminSocket: "/run/amphora/admin.sock",
+		AdminSocket: "/run/amphora/admin.sock", MetricsSocket: "/run/amphora/metrics.sock",
 	}
 }
 
@@ -95,7 +95,9 @@ func TestWrongOptions(t *testing.T) {
 		"port 0":            {func(o *Options) { o.Controller = "tcp:192.0.2.1:0" }, "unix:/path or tcp:host:port"},
 		"relative socket":   {func(o *Options) { o.Controller = "unix:xds.sock" }, "absolute path"},
 		"long socket":       {func(o *Options) { o.Controller = "unix:" + long }, "at most 107 bytes"},
-		"long admin":        {func(o *Options) { o.AdminSocket = long }, "longer than 107 bytes"},
+		"long admin":        {func(o *Options) { o.AdminSocket = long }, "the admin socket is longer than 107 bytes"},
+		"long metrics":      {func(o *Options) { o.MetricsSocket = long }, "the metrics socket is longer than 107 bytes"},
+		"relative metrics":  {func(o *Options) { o.MetricsSocket = "metrics.sock" }, "the metrics socket needs an absolute path"},
 		"relative key":      {func(o *Options) { o.KeyFile = "client.key" }, "the key file needs an absolute path"},
 		"key elsewhere":     {func(o *Options) { o.KeyFile = "/elsewhere/client.key" }, "in one directory"},
 		"relative secrets":  {func(o *Options) { o.SecretDir = "here" }, "the directory for secrets needs"},

@@ -29,8 +29,10 @@ func Envoy(options Options) ([]byte, error) {
 		return nil, fmt.Errorf("bootstrap of Envoy: %w", err)
 	}
 	message := &bootstrapv3.Bootstrap{
-		Node:             &corev3.Node{Id: options.NodeID, Cluster: options.Cluster},
-		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{cluster}},
+		Node: &corev3.Node{Id: options.NodeID, Cluster: options.Cluster},
+		StaticResources: &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{
+			cluster, translate.MetricsClusterAt(options.MetricsSocket),
+		}},
 		DynamicResources: dynamicResources(),
 		StatsConfig:      statsConfig(),
 		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{translate.RuntimeLayer(), {

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// Options says which amphora an Envoy is and where its controller is. All are needed but SecretDir.
+// Options says which amphora an Envoy is and where its controller is. All are needed but SecretDir and
+// MetricsSocket.
 type Options struct {
 	// NodeID is the amphora's id; the controller compares it with the name in the client certificate.
 	NodeID string
@@ -26,6 +27,9 @@ type Options struct {
 	CAFile string
 	// AdminSocket is where Envoy's admin interface listens: a unix socket for its own user alone.
 	AdminSocket string
+	// MetricsSocket is where the agent serves the load balancer's metrics, which PROMETHEUS listeners pass on. With none they
+	// answer 503.
+	MetricsSocket string
 	// SecretDir is where the files of Secrets will be; by default the directory of CertFile.
 	SecretDir string
 }
@@ -60,8 +64,13 @@ func (o *Options) check() error {
 	if filepath.Dir(o.KeyFile) != dir || filepath.Dir(o.CAFile) != dir {
 		problems = append(problems, errors.New("certificate, key and CA have to be in one directory, which Envoy watches"))
 	}
-	if len(o.AdminSocket) > maxSocketPath {
-		problems = append(problems, fmt.Errorf("the path of the admin socket is longer than %d bytes", maxSocketPath))
+	for _, socket := range []struct{ name, path string }{{"admin", o.AdminSocket}, {"metrics", o.MetricsSocket}} {
+		if len(socket.path) > maxSocketPath {
+			problems = append(problems, fmt.Errorf("the path of the %s socket is longer than %d bytes", socket.name, maxSocketPath))
+		}
+	}
+	if o.MetricsSocket != "" && !filepath.IsAbs(o.MetricsSocket) {
+		problems = append(problems, fmt.Errorf("the metrics socket needs an absolute path, not %q", o.MetricsSocket))
 	}
 	if _, err := parseController(o.Controller); err != nil {
 		problems = append(problems, err)

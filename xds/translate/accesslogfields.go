@@ -16,7 +16,7 @@ type AccessLogField struct {
 
 func (f AccessLogField) format(protocol string) string {
 	switch protocol {
-	case model.ProtocolHTTP:
+	case model.ProtocolHTTP, model.ProtocolPrometheus:
 		return f.HTTP
 	case model.ProtocolUDP:
 		return f.UDP

@@ -106,7 +106,7 @@ func (c *checker) routes(routes *routev3.RouteConfiguration) error {
 	for _, host := range routes.GetVirtualHosts() {
 		for _, route := range host.GetRoutes() {
 			name := route.GetRoute().GetCluster()
-			if route.GetRoute() != nil && c.resources.Clusters[name] == nil {
+			if route.GetRoute() != nil && name != MetricsCluster && c.resources.Clusters[name] == nil {
 				return fmt.Errorf("it leads to the cluster %q, which is not there", name)
 			}
 		}

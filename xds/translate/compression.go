@@ -35,7 +35,9 @@ func (t *translation) compressors() ([]*hcmv3.HttpFilter, error) {
 		config, err := pack(&compressorv3.Compressor{
 			CompressorLibrary:       library,
 			ResponseDirectionConfig: compressAnswers(asked),
-			ChooseFirst:             i == 0,
+			// Where a client likes several alike the first wins. Without that one it is the first that the client names:
+			// of several with choose_first Envoy would take the one that the client names last.
+			ChooseFirst: i == 0,
 		})
 		if err != nil {
 			return nil, err

@@ -25,6 +25,15 @@
 //   - allowed CIDRs are in the listener and outside of its filter chain: a change of them drains nothing, see
 //     filterChainMatcher. For UDP they end the sessions, as any change of a UDP listener does.
 //
+// # Flavors
+//
+// A flavor asks for what Octavia's API has no words for. It is fixed for the life of a load balancer, so it may be in any
+// resource, and each of its groups is a small file: takeFlavor has the table of what goes where. Without a flavor every
+// resource is, to the byte, what it would be if there were none. One that cannot be read is an error of the load balancer,
+// whose listeners stay and serve without it. Two things to know: a request that may not be carried out twice is tried again
+// only where its member cannot have carried it out (retryRoutes), and with outlier detection a pool's cluster changes when
+// it gets its second member or loses it (outlierDetection).
+//
 // # Admin states and what is missing
 //
 //   - A load balancer or listener that is down has no Listener and no RouteConfiguration. The clusters stay, warm.

@@ -5,17 +5,20 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -24,11 +27,13 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
+	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
-// FuzzAccepted holds that a tree which package capabilities takes is served whole.
+// FuzzAccepted holds that a tree which package capabilities takes is served whole, and that it says why it does not take
+// one in sentences.
 func FuzzAccepted(f *testing.F) {
 	seed(f, 500)
 	f.Fuzz(func(t *testing.T, data []byte) { served(t, tree(data)) })
@@ -65,17 +70,24 @@ func served(t *testing.T, lb *model.LoadBalancer) *translate.Resources {
 	t.Helper()
 	translate.Holds(t, lb)
 	res, err := translate.LoadBalancer(lb)
-	if problems := capabilities.Check(lb); len(problems) == 0 && err != nil {
+	problems := capabilities.Check(lb)
+	if len(problems) == 0 && err != nil {
 		t.Errorf("capabilities take what cannot be translated: %v", err)
+	}
+	for _, problem := range problems {
+		text := problem.Message
+		control := strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text)
+		if len(text) > 600 || !strings.HasSuffix(text, ".") || control {
+			t.Errorf("no sentence for a user: %q", text)
+		}
 	}
 	return res
 }
 
 // envoy is one Envoy that is fed many load balancers, one after the other.
 type envoy struct {
-	server *server.Server
-	// holds are the names of what it was given last, by type.
-	holds map[string][]string
+	publisher *publish.Publisher
+	admin     *http.Client
 }
 
 const node = "amphora"
@@ -112,62 +124,71 @@ func startEnvoy(f *testing.F) *envoy {
 	for path, content := range files {
 		must(os.WriteFile(path, content, 0o600))
 	}
-	e := &envoy{server: srv, holds: map[string][]string{}}
-	for _, typeURL := range translate.TypeURLs() {
-		srv.Update(node, typeURL, nil, nil)
-	}
 	// What goes is gone at once, or the listeners of thousands of trees would drain side by side.
 	envoybin.Start(f, config, "--drain-time-s", "1", "--drain-strategy", "immediate")
+	e := &envoy{admin: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", options.AdminSocket)
+	}}}}
+	e.publisher = publish.New(srv, e, nil)
+	f.Cleanup(e.admin.CloseIdleConnections)
+	testkit.Eventually(f, func() error { return e.Warm(context.Background(), node) })
 	return e
 }
 
-// take replaces all that Envoy has and returns its refusals.
+// take gives Envoy a load balancer in the place of the one before, and returns its refusals. There is none between the
+// two, whose listeners may have the same ports.
 func (e *envoy) take(ctx context.Context, res *translate.Resources) error {
-	ctx, cancel := context.WithTimeout(ctx, testkit.Patience)
+	// Go ends a fuzzing process in which one input takes 10 s, and says no reason.
+	ctx, cancel := context.WithTimeout(ctx, 9*time.Second)
 	defer cancel()
-	// The listeners of the tree before may have the same ports.
-	var leaving []server.Key
-	for _, name := range e.holds[resourcev3.ListenerType] {
-		leaving = append(leaving, server.Key{TypeURL: resourcev3.ListenerType, Name: name})
+	unbound := *res
+	unbound.Listeners = map[string]*listenerv3.Listener{}
+	for name, listener := range res.Listeners {
+		unbound.Listeners[name] = withoutAddress(listener)
 	}
-	e.server.Update(node, resourcev3.ListenerType, nil, e.holds[resourcev3.ListenerType])
-	if err := e.server.Wait(ctx, node, nil, leaving); err != nil {
-		return err
-	}
-	want := map[server.Key]string{}
-	for _, typeURL := range translate.TypeURLs() {
-		set := map[string]*server.Resource{}
-		for name, message := range res.All(typeURL) {
-			resource, err := server.NewResource(typeURL, unbound(message))
-			if err != nil {
-				return err
-			}
-			set[name] = resource
-			want[server.Key{TypeURL: typeURL, Name: name}] = resource.Version
+	for _, want := range []*translate.Resources{translate.NewResources(), &unbound} {
+		result, err := e.publisher.Publish(ctx, node, want)
+		if err != nil {
+			return err
 		}
-		gone := slices.DeleteFunc(e.holds[typeURL], func(name string) bool { return set[name] != nil })
-		e.holds[typeURL] = slices.Collect(maps.Keys(set))
-		e.server.Update(node, typeURL, set, gone)
-	}
-	err := e.server.Wait(ctx, node, want, nil)
-	// What depends on a resource that was refused is not asked for: the refusals say more than the wait.
-	if rejections := e.server.Rejections(node); errors.Is(err, context.DeadlineExceeded) && len(rejections) > 0 {
-		rejected := map[server.Key]string{}
-		for key, rejection := range rejections {
-			rejected[key] = rejection.Text
+		for key, reason := range result.Rejected {
+			err = errors.Join(err, fmt.Errorf("%s %s: %s", server.Kind(key.TypeURL), key.Name, reason))
 		}
-		return &server.NACKError{Node: node, Rejected: rejected}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
-// unbound returns a listener that does not bind its addresses, and all else as it is. Envoy wants to bind those of UDP:
-// they become free ports of this machine.
-func unbound(message proto.Message) proto.Message {
-	listener, ok := message.(*listenerv3.Listener)
-	if !ok {
-		return message
+// Warm waits until neither a cluster nor a listener is warming, as an amphora's agent does.
+func (e *envoy) Warm(ctx context.Context, _ string) error {
+	const ask = `http://envoy/stats?filter=^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$`
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, ask, nil)
+		if err != nil {
+			return err
+		}
+		response, err := e.admin.Do(request)
+		if err != nil {
+			return fmt.Errorf("ask Envoy what is warming: %w", err)
+		}
+		text, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err == nil && strings.Contains(string(text), "warming_clusters: 0\n") && strings.Contains(string(text), "listeners_warming: 0\n") {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("still warming: %q: %w", text, context.Cause(ctx))
+		case <-time.After(time.Millisecond):
+		}
 	}
+}
+
+// withoutAddress returns a listener that does not bind its addresses. Envoy wants to bind those of UDP: they become free
+// ports of this machine.
+func withoutAddress(listener *listenerv3.Listener) *listenerv3.Listener {
 	listener = proto.CloneOf(listener)
 	if listener.GetAddress().GetSocketAddress().GetProtocol() != corev3.SocketAddress_UDP {
 		listener.BindToPort = wrapperspb.Bool(false)

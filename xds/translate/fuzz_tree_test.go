@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/capabilities"
-	"github.com/octavia-envoy/octavia-envoy/driver/flavor"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
@@ -112,13 +111,13 @@ func (g *generator) wanted(name string) bool {
 	if isTLS(name) {
 		return g.hostile()
 	}
-	return g.below(2) == 1 // a group of a flavor
+	return g.below(2) == 1
 }
 
 // isTLS is true for what there is no TLS for yet, and for what else is hardly ever served.
 func isTLS(name string) bool {
 	for _, part := range []string{"tls", "container", "client_", "hsts", "alpn", "vnic", "qos", "_sg_"} {
-		if strings.Contains(strings.ToLower(name), part) && !strings.HasPrefix(name, "Flavor.") && name != "Listener.timeout_client_data" {
+		if strings.Contains(strings.ToLower(name), part) && name != "Listener.timeout_client_data" {
 			return true
 		}
 	}
@@ -126,40 +125,25 @@ func isTLS(name string) bool {
 }
 
 func (g *generator) mapping(target reflect.Value, name string) {
-	switch name {
-	case "LoadBalancer.flavor":
-		if !g.rarely(4) {
-			return
+	if name == "LoadBalancer.flavor" {
+		if g.rarely(4) {
+			target.Set(reflect.ValueOf(g.flavor()))
 		}
-		var settings flavor.Flavor
-		g.object(reflect.ValueOf(&settings).Elem())
-		text, err := json.Marshal(settings)
-		if err != nil {
-			panic(err)
-		}
-		var metadata map[string]any
-		if err := json.Unmarshal(text, &metadata); err != nil {
-			panic(err)
-		}
-		if g.hostile() {
-			metadata[pick(g, append(hostileTexts(), "retries", "compression", "member_http"))] = pick(g, []any{nil, 1.0, "x", []any{}, map[string]any{"x": nil}})
-		}
-		target.Set(reflect.ValueOf(metadata))
-	default:
-		values := reflect.MakeMap(target.Type())
-		for range g.below(4) {
-			header := pick(g, []string{"X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"})
-			if g.hostile() {
-				header = pick(g, append(hostileTexts(), "X-SSL-Client-CN", "x-forwarded-for", "X-Real-IP", "Host", ":path"))
-			}
-			value := pick(g, []string{"true", "false", "True"})
-			if g.hostile() {
-				value = pick(g, hostileTexts())
-			}
-			values.SetMapIndex(reflect.ValueOf(header), reflect.ValueOf(value))
-		}
-		target.Set(values)
+		return
 	}
+	values := reflect.MakeMap(target.Type())
+	for range g.below(4) {
+		header := pick(g, []string{"X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"})
+		if g.hostile() {
+			header = pick(g, append(hostileTexts(), "X-SSL-Client-CN", "x-forwarded-for", "X-Real-IP", "Host", ":path"))
+		}
+		value := pick(g, []string{"true", "false", "True"})
+		if g.hostile() {
+			value = pick(g, hostileTexts())
+		}
+		values.SetMapIndex(reflect.ValueOf(header), reflect.ValueOf(value))
+	}
+	target.Set(values)
 }
 
 func (g *generator) text(name, fallback string) string {
@@ -201,7 +185,7 @@ func (g *generator) number(name string, fallback int64) int64 {
 	}
 	good := goodNumbers()[name]
 	if len(good) == 0 {
-		return pick(g, []int64{fallback, 1, 2, 5, 50, 100, 1000, 60000, 1000000}) // a flavor's
+		return fallback
 	}
 	return pick(g, good)
 }

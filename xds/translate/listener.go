@@ -60,6 +60,14 @@ func (t *translation) listener(listener *model.Listener) error {
 		if filters, err = t.httpFilters(listener); err != nil {
 			return err
 		}
+	case model.ProtocolPrometheus:
+		var err error
+		if routes, err = metricsRoutes(listener); err != nil {
+			return err
+		}
+		if filters, err = t.httpFilters(listener); err != nil {
+			return err
+		}
 	case model.ProtocolUDP:
 		cluster, err := t.ownCluster(listener, pool)
 		if err != nil {

@@ -31,7 +31,8 @@ func (t *translation) checkListener(listener *model.Listener, ids map[string]boo
 	port := portOf{listener.ProtocolPort, listener.Protocol == model.ProtocolUDP}
 	known := false
 	switch listener.Protocol {
-	case model.ProtocolHTTP, model.ProtocolTerminatedHTTPS, model.ProtocolHTTPS, model.ProtocolTCP, model.ProtocolUDP:
+	case model.ProtocolHTTP, model.ProtocolTerminatedHTTPS, model.ProtocolHTTPS, model.ProtocolTCP, model.ProtocolUDP,
+		model.ProtocolPrometheus:
 		known = true
 	case model.ProtocolSCTP:
 		refuse("protocol", "SCTP is not supported, because Envoy does not speak it: use TCP, or the amphora provider")
@@ -97,6 +98,8 @@ func (t *translation) checkPool(listener *model.Listener, field, id string, refu
 			model.ProtocolHTTP, model.ProtocolHTTPS, model.ProtocolProxy, model.ProtocolProxyV2, model.ProtocolTCP,
 		},
 		model.ProtocolUDP: {model.ProtocolUDP},
+		// Octavia's ListenerNoChildren.
+		model.ProtocolPrometheus: {},
 	}[listener.Protocol]
 	// A listener or pool of a protocol that is not supported has its own error already.
 	if t.pools[pool.ID] != nil && takes != nil && !slices.Contains(takes, pool.Protocol) {

@@ -30,6 +30,9 @@ func (t *translation) members(pool *model.Pool) (groups []*endpointv3.LocalityLb
 		if problem == nil {
 			t.logMember(endpoint, pool, member)
 		}
+		if problem == nil && t.measured() {
+			endpoint.Metadata = measuredMember(pool, member)
+		}
 		switch {
 		case problem != nil:
 			t.problem(problem)
@@ -78,8 +81,13 @@ func memberEndpoint(member *model.Member, ids, places map[string]bool) (*endpoin
 		return refuse("address", "the pool has another member with this address and port")
 	}
 	places[place] = true
+	monitor, field, err := monitorPlace(member, address)
+	if err != nil {
+		return refuse(field, err.Error())
+	}
 	endpoint := &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
-		Address: socketAddress(address, member.ProtocolPort),
+		Address:           socketAddress(address, member.ProtocolPort),
+		HealthCheckConfig: monitor,
 	}}}
 	if member.Weight == 0 {
 		// Envoy knows no weight of 0.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	"google.golang.org/protobuf/proto"
@@ -44,6 +45,37 @@ func ownClusterName(listener *model.Listener) string {
 		return "udp:" + listener.ID
 	}
 	return "tcp:" + listener.ID
+}
+
+// ClusterUse is what the name of a cluster says.
+type ClusterUse struct {
+	// Pool is the pool's id; "" of a cluster that follows the default pool of a listener without routes.
+	Pool string
+	// Listener is the id of the one listener that the cluster is for; "" of one that the listeners of its pool share.
+	Listener string
+	// UDP says that the cluster is for a UDP listener.
+	UDP bool
+}
+
+// UseOfCluster reads the name of a cluster.
+func UseOfCluster(name string) ClusterUse {
+	first, second, both := strings.Cut(name, ":")
+	switch {
+	case !both:
+		return ClusterUse{Pool: name}
+	case first == "udp" || first == "tcp":
+		return ClusterUse{Listener: second, UDP: first == "udp"}
+	}
+	return ClusterUse{Pool: first, Listener: second}
+}
+
+// StatName is the name of a resource as it stands in names of Envoy's statistics.
+func StatName(name string) string { return strings.ReplaceAll(name, ":", "_") }
+
+// ClusterOfService returns the name of the cluster that has this EDS service name.
+func ClusterOfService(service string) string {
+	cluster, _, _ := strings.Cut(service, "@")
+	return cluster
 }
 
 // serviceHashBytes is enough to tell a cluster from its predecessor: nothing else is looked up by the hash.

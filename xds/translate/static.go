@@ -20,7 +20,8 @@ import (
 // endpoints inside their clusters. `envoy --mode validate` then checks all of it, which it cannot do for what comes by
 // xDS, and a plain Envoy serves it. It copies what it changes and leaves res alone. Marshal it with protojson.
 func Static(res *Resources) (*bootstrapv3.Bootstrap, error) {
-	static := &bootstrapv3.Bootstrap_StaticResources{}
+	// In front of the others, as in an amphora's bootstrap; there is no agent.
+	static := &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{MetricsClusterAt("")}}
 	for _, name := range slices.Sorted(maps.Keys(res.Clusters)) {
 		cluster, err := staticCluster(res, res.Clusters[name])
 		if err != nil {

@@ -54,7 +54,13 @@ func TestWhatAChangeTouches(t *testing.T) {
 			lb.Pools[0].Members = append(lb.Pools[0].Members,
 				model.Member{ID: "m2", Address: "198.51.100.2", ProtocolPort: 80, Weight: 1, AdminStateUp: true})
 		}, []string{"changed blue@", "changed tcp:db@"}},
-		"a weight":     {func(lb *model.LoadBalancer) { lb.Pools[0].Members[0].Weight = 0 }, []string{"changed blue@", "changed tcp:db@"}},
+		"a weight": {func(lb *model.LoadBalancer) { lb.Pools[0].Members[0].Weight = 0 }, []string{"changed blue@", "changed tcp:db@"}},
+		"a place to monitor": {func(lb *model.LoadBalancer) {
+			lb.Pools[0].Members[0].MonitorPort = 8081
+		}, []string{"changed blue@", "changed tcp:db@"}},
+		"an additional VIP": {func(lb *model.LoadBalancer) {
+			lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "2001:db8::10"}}
+		}, []string{"changed web", "changed db"}},
 		"a pool down":  {func(lb *model.LoadBalancer) { lb.Pools[0].AdminStateUp = false }, []string{"changed blue@", "changed tcp:db@"}},
 		"HTTP: a pool": {func(lb *model.LoadBalancer) { lb.Listeners[0].DefaultPoolID = "green" }, []string{"changed web"}},
 		"HTTP: no pool": {

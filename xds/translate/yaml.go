@@ -55,7 +55,7 @@ func yamlFiles(res *Resources) (map[string][]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("write %s: %w", name, err)
 		}
-		text, err := yaml.JSONToYAML(document)
+		text, err := yaml.JSONToYAML(escaped(document))
 		if err != nil {
 			return nil, fmt.Errorf("write %s as YAML: %w", name, err)
 		}
@@ -70,4 +70,17 @@ func redacted(message proto.Message) proto.Message {
 		return &tlsv3.Secret{Name: secret.GetName()}
 	}
 	return message
+}
+
+// escaped writes the characters by their numbers that JSON allows in a string and YAML nowhere: DEL and C1.
+func escaped(document []byte) []byte {
+	var text bytes.Buffer
+	for _, char := range string(document) {
+		if char >= 0x7f && char <= 0x9f || char == 0xfffe || char == 0xffff {
+			fmt.Fprintf(&text, `\u%04x`, char)
+			continue
+		}
+		text.WriteRune(char)
+	}
+	return text.Bytes()
 }

@@ -180,6 +180,25 @@ func (id ID) Memory() uint64 {
 	return pages * uint64(os.Getpagesize()) //nolint:gosec // never negative
 }
 
+// CPU is the time that the process has been on a core, all its threads together; 0 when it cannot be read.
+func (id ID) CPU() time.Duration {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", id.PID))
+	if err != nil {
+		return 0
+	}
+	// The name, in parentheses, may hold anything. utime and stime are the fields 14 and 15 (proc_pid_stat(5)).
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, errUser := strconv.ParseInt(fields[11], 10, 64)
+	system, errSystem := strconv.ParseInt(fields[12], 10, 64)
+	if errors.Join(errUser, errSystem) != nil {
+		return 0
+	}
+	return time.Duration(user+system) * (time.Second / 100) // USER_HZ, see Age
+}
+
 // Find returns the running processes that have those arguments, one after the other, on their command line. It is for
 // arguments that no other program has: a flag and the path of a configuration that was written for one process.
 func Find(wanted ...string) ([]ID, error) {

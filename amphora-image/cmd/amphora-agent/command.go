@@ -14,8 +14,8 @@ const long = `amphora-agent runs Envoy for one load balancer and keeps it runnin
 
 It starts Envoy from a bootstrap that it writes itself, starts it again when it ends (after 0.2 s, doubling to
 10 s), connects to the controller over mutual TLS, reports how Envoy is, and renews the amphora's certificate
-when two thirds of its life are over. It listens on nothing. Envoy's listeners and clusters come from the
-controller, not from here.
+when two thirds of its life are over. It listens on no port: only Envoy can read its metrics, from a unix
+socket. Envoy's listeners and clusters come from the controller, not from here.
 
 Envoy outlives a killed agent and goes on serving; the next agent adopts it. SIGTERM and SIGINT stop Envoy and
 the agent. SIGUSR1 is passed on to Envoy, which opens its access logs again.
@@ -27,7 +27,7 @@ The compute driver writes the configuration file. Look at one:
     "loadbalancer_id": "1b2c…",                        the xDS node's cluster
     "controller": "unix:/run/octavia-envoy/xds.sock",  or "tcp:192.0.2.1:18000"
     "credentials_dir": "/var/lib/…/tls",               tls.crt, tls.key, ca.crt
-    "run_dir": "/run/…",                               admin socket, pid files, bootstrap, Envoy's log
+    "run_dir": "/run/…",                               sockets, pid files, bootstrap, Envoy's log
     "server_name": "controller.octavia-envoy",         what the controller's certificate has to prove
     "envoy_path": "envoy",                             any Envoy 1.40
     "concurrency": 2,                                  Envoy's worker threads, default one a core

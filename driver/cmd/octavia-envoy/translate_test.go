@@ -81,9 +81,9 @@ func TestREADMEQuotesRefusals(t *testing.T) {
 	asked := map[string][2]string{ // what of the example becomes what
 		"SCTP":             {"protocol: HTTP", "protocol: SCTP"},
 		"TERMINATED_HTTPS": {"protocol: HTTP", "protocol: TERMINATED_HTTPS"},
-		"PROMETHEUS":       {"protocol: HTTP", "protocol: PROMETHEUS"},
 		"health monitors":  {pool, "  healthmonitor: {healthmonitor_id: " + id + ", type: HTTP}\n" + pool},
-		"additional VIPs":  {lb, "additional_vips: [{ip_address: 192.0.2.1}]\n" + lb},
+		"QoS policies":     {lb, "vip_qos_policy_id: " + id + "\n" + lb},
+		"security groups":  {lb, "vip_sg_ids: [" + id + "]\n" + lb},
 		"ACTIVE_STANDBY":   {lb, "flavor: {loadbalancer_topology: ACTIVE_STANDBY}\n" + lb},
 	}
 	for row := range strings.SplitSeq(table, "\n") {

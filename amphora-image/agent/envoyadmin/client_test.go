@@ -1,0 +1,88 @@
+package envoyadmin
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
+)
+
+// serve answers as an Envoy 1.40 does, cut short. What a real one answers is read in the agent's tests.
+func serve(t *testing.T, answers map[string]string) *Client {
+	t.Helper()
+	socket := filepath.Join(testkit.SocketDir(t), "admin.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		answer, known := answers[request.URL.Path]
+		if !known {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		fmt.Fprint(w, answer)
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return New(socket)
+}
+
+func TestAnswers(t *testing.T) {
+	client := serve(t, map[string]string{
+		"/stats":     `{"stats":[{"name":"a.b","value":18446744073709551615},{"histograms":{}},{"name":"text","value":null}]}`,
+		"/listeners": `{"listener_statuses":[{"name":"web","local_address":{}}]}`,
+		"/clusters": `{"cluster_statuses":[{"name":"blue","added_via_api":true,"host_statuses":[
+			{"address":{"socket_address":{"address":"2001:db8::1","port_value":80}},"weight":7,"priority":1,
+			 "stats":[{"name":"rq_total","value":"18446744073709551615"},{"name":"cx_total"}],
+			 "health_status":{"eds_health_status":"DRAINING"}},
+			{"address":{"pipe":{"path":"/run/x"}},"health_status":{"failed_active_health_check":true}},
+			{"health_status":{"eds_health_status":"UNHEALTHY"}},{"health_status":{"failed_outlier_check":true}}]}]}`,
+		"/config_dump": `{"configs":[{"endpoint_config":{"cluster_name":"blue@1","endpoints":[{"lb_endpoints":[
+			{"endpoint":{"address":{"socket_address":{"address":"192.0.2.1","port_value":80}}},
+			 "metadata":{"filter_metadata":{"octavia":{"member":"m1","number":1},"envoy.lb":{"canary":false}}}},
+			{"endpoint":{"address":{"socket_address":{"address":"192.0.2.2","port_value":80}}}}]}]}}]}`,
+	})
+	stats, err := client.Stats(t.Context(), "^a")
+	if diff := cmp.Diff(map[string]uint64{"a.b": 1<<64 - 1}, stats); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	listeners, err := client.Listeners(t.Context())
+	if diff := cmp.Diff([]string{"web"}, listeners); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	clusters, err := client.Clusters(t.Context())
+	want := []Cluster{{Name: "blue", Dynamic: true, Hosts: []Host{
+		{
+			Address: "[2001:db8::1]:80", Weight: 7, Priority: 1, Draining: true,
+			Stats: map[string]uint64{"rq_total": 1<<64 - 1, "cx_total": 0},
+		},
+		{Failed: true, Stats: map[string]uint64{}}, {Failed: true, Stats: map[string]uint64{}}, {Failed: true, Stats: map[string]uint64{}},
+	}}}
+	if diff := cmp.Diff(want, clusters); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	metadata, err := client.EndpointMetadata(t.Context(), "octavia")
+	wantMetadata := map[string]map[string]map[string]string{"blue@1": {"192.0.2.1:80": {"member": "m1"}}}
+	if diff := cmp.Diff(wantMetadata, metadata); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+}
+
+func TestTrouble(t *testing.T) {
+	client := serve(t, map[string]string{"/stats": "no JSON"})
+	for want, ask := range map[string]func() error{
+		"read Envoy's /stats":    func() error { _, err := client.Stats(t.Context(), ""); return err },
+		"404":                    func() error { _, err := client.Clusters(t.Context()); return err },
+		"ask Envoy's admin inte": func() error { _, err := New("/nowhere").Listeners(t.Context()); return err },
+	} {
+		if err := ask(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

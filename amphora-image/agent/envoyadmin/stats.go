@@ -1,0 +1,44 @@
+package envoyadmin
+
+import (
+	"context"
+	"net/url"
+)
+
+// Stats returns the counters and gauges whose whole name a regular expression (RE2) finds something in, by name. One that
+// Envoy has not made yet is missing: some appear with their first event.
+func (c *Client) Stats(ctx context.Context, filter string) (map[string]uint64, error) {
+	var answer struct {
+		Stats []struct {
+			Name  string  `json:"name"`
+			Value *uint64 `json:"value"`
+		} `json:"stats"`
+	}
+	if err := c.get(ctx, "/stats?format=json&filter="+url.QueryEscape(filter), &answer); err != nil {
+		return nil, err
+	}
+	stats := make(map[string]uint64, len(answer.Stats))
+	for _, stat := range answer.Stats {
+		if stat.Value != nil { // a histogram has none
+			stats[stat.Name] = *stat.Value
+		}
+	}
+	return stats, nil
+}
+
+// Listeners returns the names of the listeners that Envoy has, without those that are only draining (envoy.admin.v3.Listeners).
+func (c *Client) Listeners(ctx context.Context) ([]string, error) {
+	var answer struct {
+		Statuses []struct {
+			Name string `json:"name"`
+		} `json:"listener_statuses"`
+	}
+	if err := c.get(ctx, "/listeners?format=json", &answer); err != nil {
+		return nil, err
+	}
+	names := make([]string, len(answer.Statuses))
+	for i, status := range answer.Statuses {
+		names[i] = status.Name
+	}
+	return names, nil
+}
