@@ -79,12 +79,12 @@ func (t *translation) cluster(owner model.Ref, name string, connect int, http bo
 	if cluster.LoadBalancingPolicy, err = t.balancing(pool.Pool); err != nil {
 		return err
 	}
-	if cluster.TransportSocket, err = proxyProtocol(pool.Pool); err != nil {
+	if cluster.TransportSocket, err = t.memberTransport(pool.Pool); err != nil {
 		return err
 	}
 	if http {
 		t.logPool(cluster, pool.Pool)
-		options, err := t.memberHTTPOptions()
+		options, err := t.memberHTTPOptions(pool.Pool)
 		if err != nil {
 			return err
 		}

@@ -136,7 +136,9 @@ func (t *translation) listenTCP(message *listenerv3.Listener, listener *model.Li
 		return err
 	}
 	message.FilterChains = chains
-	if len(chains) > 1 {
+	if terminates(listener) {
+		// Always, so that nothing that needs it drains the listener: the name that a client asks for (SNI) is told to members,
+		// is in the access log, and chooses the filter chain.
 		if err := inspectTLS(message); err != nil {
 			return err
 		}

@@ -36,22 +36,7 @@ func (t *translation) pool(pool *model.Pool) {
 			": use ROUND_ROBIN, LEAST_CONNECTIONS, SOURCE_IP or SOURCE_IP_PORT")
 	}
 	checkPersistence(pool, refuse)
-	// The versions, ciphers and protocols of TLS mean nothing without it: Octavia fills in its defaults.
-	if pool.TLSEnabled {
-		refuse("tls_enabled", unsupported("TLS to members", ""))
-	}
-	for _, reference := range []struct {
-		field string
-		set   bool
-	}{
-		{"tls_container_ref", pool.TLSContainerRef != "" || pool.TLSContainer != nil},
-		{"ca_tls_container_ref", pool.CATLSContainerRef != "" || pool.CATLSContainer != ""},
-		{"crl_container_ref", pool.CRLContainerRef != "" || pool.CRLContainer != ""},
-	} {
-		if reference.set {
-			refuse(reference.field, unsupported("TLS to members", ""))
-		}
-	}
+	checkMemberTLS(pool, refuse)
 	bad := len(t.problems) > before
 	if pool.HealthMonitor != nil {
 		t.problem(&ValidationError{

@@ -6,6 +6,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	httpfilterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -64,18 +65,19 @@ func forward(listener *model.Listener, pool *servedPool, cluster string) (func(*
 	if err != nil {
 		return nil, err
 	}
-	hash, filters, err := httpHash(pool.Pool)
-	if err != nil {
-		return nil, err
+	hash, state := httpHash(pool.Pool)
+	state = append(state, memberServerName(listener, pool.Pool)...)
+	filters := map[string]*anypb.Any{}
+	if len(state) > 0 {
+		if filters[sourceFilter], err = pack(&httpfilterstatev3.Config{OnRequestHeaders: state}); err != nil {
+			return nil, err
+		}
 	}
 	var tell []*corev3.HeaderValueOption
 	if byCookie(pool.Pool) {
 		config, header, err := session(pool.Pool)
 		if err != nil {
 			return nil, err
-		}
-		if filters == nil {
-			filters = map[string]*anypb.Any{}
 		}
 		filters[sessionFilter] = config
 		tell = append(tell, header)

@@ -5,10 +5,8 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
-	httpfilterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
 	setfilterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/set_filter_state/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
@@ -56,23 +54,21 @@ func tcpHash(pool *servedPool) (*typev3.HashPolicy, []*listenerv3.Filter, error)
 	}}, nil
 }
 
-// httpHash is what a route gives to a cluster that hashes; nil to one that does not. filters are those that the route
-// enables, by name.
-func httpHash(pool *model.Pool) (hash []*routev3.RouteAction_HashPolicy, filters map[string]*anypb.Any, err error) {
+// httpHash is what a route gives to a cluster that hashes, and the state that it hashes; nil to one that does not.
+func httpHash(pool *model.Pool) ([]*routev3.RouteAction_HashPolicy, []*filterstatev3.FilterStateValue) {
 	switch {
 	case bySource(pool):
 		return []*routev3.RouteAction_HashPolicy{{
 			PolicySpecifier: &routev3.RouteAction_HashPolicy_ConnectionProperties_{
 				ConnectionProperties: &routev3.RouteAction_HashPolicy_ConnectionProperties{SourceIp: true},
 			},
-		}}, nil, nil
+		}}, nil
 	case byPort(pool):
-		state, err := pack(&httpfilterstatev3.Config{OnRequestHeaders: sourceState()})
 		return []*routev3.RouteAction_HashPolicy{{
 			PolicySpecifier: &routev3.RouteAction_HashPolicy_FilterState_{
 				FilterState: &routev3.RouteAction_HashPolicy_FilterState{Key: sourceKey},
 			},
-		}}, map[string]*anypb.Any{sourceFilter: state}, err
+		}}, sourceState()
 	}
-	return nil, nil, nil
+	return nil, nil
 }

@@ -84,6 +84,30 @@ func checkNoTLS(listener *model.Listener, refuse func(field, reason string)) {
 	}
 }
 
+// checkMemberTLS reports everything about TLS to the members of a pool that cannot be served. Its versions, ciphers and
+// protocols mean nothing where it is off.
+func checkMemberTLS(pool *model.Pool, refuse func(field, reason string)) {
+	if !pool.TLSEnabled {
+		for _, place := range pool.Secrets() {
+			refuse(secretField(place), "it needs tls_enabled")
+		}
+		return
+	}
+	if pool.Protocol == model.ProtocolUDP {
+		refuse("tls_enabled", "TLS is not supported for UDP")
+	}
+	for _, place := range pool.Secrets() {
+		if place.Role == model.RoleCRL && pool.CATLSContainerRef == "" {
+			refuse(secretField(place), "a revocation list needs ca_tls_container_ref beside it")
+		}
+		if err := checkSecret(place); err != nil {
+			refuse(secretField(place), err.Error())
+		}
+	}
+	checkTLSParameters(pool.TLSVersions, pool.TLSCiphers, refuse)
+	checkALPN(pool.ALPNProtocols, refuse)
+}
+
 // secretField is the attribute that refers to a secret.
 func secretField(place model.Secret) string {
 	switch {
@@ -109,7 +133,7 @@ func checkSecret(place model.Secret) error {
 	case place.Missing():
 		return fmt.Errorf("what %.128s refers to could not be read", place.URL)
 	case place.IsCertificate():
-		return checkCertificate(place.Certificate())
+		return checkCertificate(place)
 	case place.Role == model.RoleClientCRL || place.Role == model.RoleCRL:
 		return checkBundle(place.PEM(), "X509 CRL", func(der []byte) error { _, err := x509.ParseRevocationList(der); return err })
 	}
@@ -119,7 +143,8 @@ func checkSecret(place model.Secret) error {
 // minRSABits is BoringSSL's: Envoy refuses certificates with shorter RSA keys.
 const minRSABits = 2048
 
-func checkCertificate(container *model.TLSContainer) error {
+func checkCertificate(place model.Secret) error {
+	container := place.Certificate()
 	if container.Passphrase != "" {
 		return nil // Envoy decrypts the key itself; Octavia hands over keys in clear
 	}
@@ -139,6 +164,9 @@ func checkCertificate(container *model.TLSContainer) error {
 		}
 	default:
 		return errors.New("its key is neither RSA nor ECDSA, which are what Envoy has")
+	}
+	if place.Role == model.RoleClient {
+		return nil // nobody staples to a client's
 	}
 	return mustStaple(pair.Leaf, container)
 }
