@@ -247,3 +247,16 @@ func serial(tb testing.TB) *big.Int {
 func encode(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
+
+// DelegatedOCSP returns a response about a certificate that another certificate of the authority signed, which is in it.
+func (a *Authority) DelegatedOCSP(about, signer Certificate, thisUpdate, nextUpdate time.Time) []byte {
+	a.tb.Helper()
+	response := ocsp.Response{
+		Status: ocsp.Good, SerialNumber: about.Leaf.SerialNumber, ThisUpdate: thisUpdate, NextUpdate: nextUpdate, Certificate: signer.Leaf,
+	}
+	der, err := ocsp.CreateResponse(a.Certificate, signer.Leaf, response, signer.Key)
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	return der
+}

@@ -267,15 +267,16 @@ func TestStapling(t *testing.T) {
 		return l, l.DefaultTLSContainer.OCSPResponse
 	}
 	good, response := stapled("good", ocsp.Good, now.Add(-time.Hour), now.Add(time.Hour))
+	endless, _ := stapled("endless", ocsp.Good, now.Add(-time.Hour), time.Time{})
 	late, _ := stapled("late", ocsp.Good, now.Add(-2*time.Hour), now.Add(-time.Hour))
 	certificate := authority.Issue(pki.Options{Names: []string{"must"}, MustStaple: true})
 	must := secure(t, "must", "", certificate)
 	must.DefaultTLSContainer.OCSPResponse = authority.OCSP(certificate, ocsp.Good, now.Add(-time.Hour), now.Add(time.Hour))
-	serve(t, &model.LoadBalancer{Listeners: []model.Listener{good, late, must}})
+	serve(t, &model.LoadBalancer{Listeners: []model.Listener{good, late, must, endless}})
 	for _, test := range []struct {
 		on   *model.Listener
 		want []byte
-	}{{&good, response}, {&late, nil}, {&must, must.DefaultTLSContainer.OCSPResponse}} {
+	}{{&good, response}, {&late, nil}, {&endless, nil}, {&must, must.DefaultTLSContainer.OCSPResponse}} {
 		state, err := shake(t, test.on, &tls.Config{})
 		if err != nil {
 			t.Errorf("%s: %v", test.on.ID, err)

@@ -1,0 +1,81 @@
+package ocsp
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The states of a certificate that has a responder.
+const (
+	stateStapled = "stapled"
+	stateMissing = "missing"
+	stateLate    = "late"
+	stateRevoked = "revoked"
+)
+
+type metrics struct {
+	fetches *prometheus.CounterVec
+}
+
+func newMetrics(registry prometheus.Registerer, states func() map[string]int) metrics {
+	m := metrics{fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "octavia_envoy_ocsp_fetches_total", Help: "Questions to OCSP responders, by how they ended: good, revoked, refused (not a public address) or failed.",
+	}, []string{"outcome"})}
+	if registry != nil {
+		registry.MustRegister(m.fetches, collector{states})
+	}
+	return m
+}
+
+func (m metrics) fetched(err error) {
+	outcome := "good"
+	switch {
+	case errors.Is(err, ErrRevoked):
+		outcome = "revoked"
+	case errors.Is(err, errNotAllowed):
+		outcome = "refused"
+	case err != nil:
+		outcome = "failed"
+	}
+	m.fetches.WithLabelValues(outcome).Inc()
+}
+
+// collector counts the certificates when it is asked.
+type collector struct{ states func() map[string]int }
+
+func (c collector) description() *prometheus.Desc {
+	return prometheus.NewDesc("octavia_envoy_ocsp_certificates",
+		"Certificates with an OCSP responder: stapled, missing (no response yet), late (out of date, not stapled) or revoked.", []string{"state"}, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- c.description() }
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(all chan<- prometheus.Metric) {
+	counts := c.states()
+	for _, state := range []string{stateStapled, stateMissing, stateLate, stateRevoked} {
+		all <- prometheus.MustNewConstMetric(c.description(), prometheus.GaugeValue, float64(counts[state]), state)
+	}
+}
+
+// states counts the watched certificates.
+func (s *Stapler) states() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, counts := s.Now(), map[string]int{}
+	for _, w := range s.watched {
+		switch {
+		case w.revoked:
+			counts[stateRevoked]++
+		case w.response == nil:
+			counts[stateMissing]++
+		case !w.until.After(now):
+			counts[stateLate]++
+		default:
+			counts[stateStapled]++
+		}
+	}
+	return counts
+}
