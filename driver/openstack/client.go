@@ -50,6 +50,11 @@ func (c *Client) LoadBalancer(ctx context.Context) (*gophercloud.ServiceClient, 
 	return c.service(ctx, "load-balancer", gopher.NewLoadBalancerV2)
 }
 
+// KeyManager returns Barbican's client. It logs in if nobody has; if that fails the next call tries again.
+func (c *Client) KeyManager(ctx context.Context) (*gophercloud.ServiceClient, error) {
+	return c.service(ctx, "key-manager", gopher.NewKeyManagerV1)
+}
+
 type constructor func(*gophercloud.ProviderClient, gophercloud.EndpointOpts) (*gophercloud.ServiceClient, error)
 
 func (c *Client) service(ctx context.Context, kind string, construct constructor) (*gophercloud.ServiceClient, error) {
