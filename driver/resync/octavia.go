@@ -167,13 +167,17 @@ func objects(records []record, kind model.Kind, parentID string) []Object {
 // list reads all pages of a collection. key is the collection's name in the answer. It asks for the next page by marker:
 // the links in the answer may name an address that only Octavia's proxy knows.
 func (a *API) list(ctx context.Context, key string, query url.Values, path ...string) ([]record, error) {
+	return list(ctx, a, func(r record) string { return r.ID }, key, query, path...)
+}
+
+func list[T any](ctx context.Context, a *API, id func(T) string, key string, query url.Values, path ...string) ([]T, error) {
 	client, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	asked := url.Values{"limit": {strconv.Itoa(pageSize)}}
 	maps.Copy(asked, query)
-	var all []record
+	var all []T
 	for {
 		var page map[string]json.RawMessage
 		address := client.ServiceURL(append([]string{"lbaas"}, path...)...) + "?" + asked.Encode()
@@ -184,7 +188,7 @@ func (a *API) list(ctx context.Context, key string, query url.Values, path ...st
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", strings.Join(path, "/"), err)
 		}
-		var records []record
+		var records []T
 		var links []struct {
 			Rel string `json:"rel"`
 		}
@@ -196,22 +200,27 @@ func (a *API) list(ctx context.Context, key string, query url.Values, path ...st
 		for _, link := range links {
 			more = more || link.Rel == "next"
 		}
-		if !more || len(records) == 0 || asked.Get("marker") == records[len(records)-1].ID {
+		if !more || len(records) == 0 || asked.Get("marker") == id(records[len(records)-1]) {
 			return all, nil
 		}
-		asked.Set("marker", records[len(records)-1].ID)
+		asked.Set("marker", id(records[len(records)-1]))
 	}
 }
 
 func (a *API) show(ctx context.Context, key string, path ...string) (record, error) {
+	return show[record](ctx, a, key, path...)
+}
+
+func show[T any](ctx context.Context, a *API, key string, path ...string) (T, error) {
+	var none T
 	client, err := a.connect(ctx)
 	if err != nil {
-		return record{}, err
+		return none, err
 	}
-	var answer map[string]record
+	var answer map[string]T
 	address := client.ServiceURL(append([]string{"lbaas"}, path...)...)
 	if _, err := client.Get(ctx, address, &answer, nil); err != nil { //nolint:bodyclose // gophercloud reads and closes it
-		return record{}, fmt.Errorf("show %s: %w", strings.Join(path, "/"), err)
+		return none, fmt.Errorf("show %s: %w", strings.Join(path, "/"), err)
 	}
 	return answer[key], nil
 }
