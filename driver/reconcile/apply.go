@@ -74,6 +74,9 @@ func (r *Reconciler) Restore(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the amphorae: %w", err)
 		}
+		if r.Staples != nil {
+			r.Staples.Fill(ctx, known.Tree)
+		}
 		resources, _ := r.translate(known.Tree)
 		for _, amphora := range amphorae {
 			if err := r.Publisher.Restore(amphora.ID, resources); err != nil {
@@ -88,8 +91,15 @@ func (r *Reconciler) Restore(ctx context.Context) error {
 func reasons(rejected map[model.Ref]string) string {
 	var all []string
 	for ref, reason := range rejected {
-		all = append(all, fmt.Sprintf("%s %s: %s", ref.Kind, ref.ID, reason))
+		all = append(all, subject(ref)+reason)
 	}
 	sort.Strings(all)
 	return strings.Join(all, "; ")
 }
+
+// refusedIn tells the objects that the outcome of reasons names: those that Octavia was told are in ERROR.
+func refusedIn(text string) func(model.Ref) bool {
+	return func(ref model.Ref) bool { return strings.Contains(text, subject(ref)) }
+}
+
+func subject(ref model.Ref) string { return fmt.Sprintf("%s %s: ", ref.Kind, ref.ID) }

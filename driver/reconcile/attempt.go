@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
@@ -49,30 +51,44 @@ func (r *Reconciler) attempt(ctx context.Context, id string, log *slog.Logger) e
 	if plan.Desired == nil {
 		return r.remove(ctx, id, plan, intents, log)
 	}
+	unread := r.secrets(ctx, plan.Desired, known.Tree)
 	rejected, err := r.bringAbout(ctx, plan.Desired, asksFailover(intents))
 	if err != nil {
 		return err
 	}
+	// Why a secret cannot be read says more than that it is missing.
+	maps.Copy(rejected, unread)
 	revision, err := r.Store.SaveTree(ctx, plan.Desired)
 	if err != nil {
 		return fmt.Errorf("save the tree: %w", err)
 	}
+	why := reasons(rejected)
 	if known.ProvisioningStatus == model.ProvisioningError {
 		// It failed as a whole before, and everything then in the tree may stand in ERROR.
 		plan.TouchAll()
 	}
+	plan.Touch(refusedIn(known.LastError))
+	var retry *time.Time
+	if len(unread) > 0 {
+		// Nobody tells when a secret can be read again.
+		again := r.Now().Add(r.RetryInterval)
+		retry = &again
+	}
 	update := status.Report(plan, rejected)
+	if len(asked(intents)) == 0 && why == known.LastError && known.ProvisioningStatus == model.ProvisioningActive {
+		update = model.StatusUpdate{} // Octavia has been told
+	}
 	err = r.Store.Finish(ctx, store.Finish{
 		LoadBalancerID: id, IntentIDs: ids(intents), Status: update,
 		ProvisioningStatus: model.ProvisioningActive, OperatingStatus: operatingStatus(update, known.OperatingStatus),
-		LastError: reasons(rejected),
+		LastError: why, RetryAt: retry,
 	})
 	if err != nil {
 		return fmt.Errorf("note the end of the change: %w", err)
 	}
 	r.Report()
 	if len(rejected) > 0 {
-		log.Error("a part of the load balancer was refused", "revision", revision, "error", reasons(rejected))
+		log.Error("a part of the load balancer was refused", "revision", revision, "error", why)
 	}
 	log.Info("load balancer is as Octavia wants it", "revision", revision, "intents", len(intents))
 	return nil
@@ -97,16 +113,34 @@ func (r *Reconciler) load(ctx context.Context, id string) (*store.LoadBalancer, 
 	return known, intents, nil
 }
 
-// read reads the tree. Octavia cannot put one together without each of its certificates; for a deletion, or to report a
-// failure, the one that was published last is as good.
+// read reads the tree. The driver-agent cannot put one together without each of its certificates: then it is read from
+// Octavia's API, without any. For a deletion the one that was published last is as good.
 func (r *Reconciler) read(
 	ctx context.Context, known *store.LoadBalancer, intents []model.Intent,
 ) (*model.LoadBalancer, error) {
 	tree, err := r.Octavia.LoadBalancer(ctx, known.ID)
-	if errors.Is(err, status.ErrNoAnswer) && known.Tree != nil && deletesAll(intents) {
+	switch {
+	case !errors.Is(err, status.ErrNoAnswer):
+		return tree, err
+	case known.Tree != nil && deletesAll(intents):
 		return known.Tree, nil
+	case r.Trees != nil:
+		r.Logger.WarnContext(ctx, "the driver-agent cannot read the load balancer: reading it from Octavia's API", "lb", known.ID, "error", err)
+		return r.Trees.Tree(ctx, known.ID)
 	}
-	return tree, err
+	return nil, err
+}
+
+// secrets completes the certificates of the tree, and returns why some are not what the user asked for.
+func (r *Reconciler) secrets(ctx context.Context, tree, known *model.LoadBalancer) map[model.Ref]string {
+	var unread map[model.Ref]string
+	if r.Secrets != nil {
+		unread = r.Secrets.Resolve(ctx, tree, known)
+	}
+	if r.Staples != nil {
+		r.Staples.Fill(ctx, tree)
+	}
+	return unread
 }
 
 // operatingStatus is what Octavia will have for the load balancer after the update.

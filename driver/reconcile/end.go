@@ -29,6 +29,7 @@ func (r *Reconciler) remove(
 	if err != nil {
 		return fmt.Errorf("note the deletion: %w", err)
 	}
+	r.release(id)
 	r.Report()
 	log.Info("load balancer deleted")
 	return nil
@@ -54,6 +55,7 @@ func (r *Reconciler) forget(ctx context.Context, id string, intents []model.Inte
 	if err := r.Store.Finish(ctx, store.Finish{LoadBalancerID: id, IntentIDs: ids(intents), Deleted: true}); err != nil {
 		return fmt.Errorf("note that the load balancer is gone: %w", err)
 	}
+	r.release(id)
 	log.Info("load balancer is unknown to Octavia: forgotten")
 	return nil
 }
@@ -94,6 +96,13 @@ func (r *Reconciler) deleteAmphorae(ctx context.Context, id string) error {
 	return nil
 }
 
+// release forgets what is kept for a load balancer that is gone.
+func (r *Reconciler) release(id string) {
+	if r.Staples != nil {
+		r.Staples.Forget(id)
+	}
+}
+
 // giveUp reports the failure of a whole load balancer; the loop tries it again after RetryInterval, and reports that too.
 func (r *Reconciler) giveUp(ctx context.Context, id string, cause error, log *slog.Logger) error {
 	known, intents, err := r.load(ctx, id)
@@ -103,9 +112,9 @@ func (r *Reconciler) giveUp(ctx context.Context, id string, cause error, log *sl
 	if len(asked(intents)) == 0 && known.ProvisioningStatus == model.ProvisioningActive {
 		return r.putOff(ctx, id, intents, cause, log)
 	}
-	tree, err := r.Octavia.LoadBalancer(ctx, id)
+	tree, err := r.read(ctx, known, intents)
 	if errors.Is(err, status.ErrNoAnswer) && known.Tree != nil {
-		// What Octavia cannot put together, for instance without a certificate, can still be reported.
+		// What nobody can put together can still be reported.
 		tree, err = known.Tree, nil
 	}
 	if err != nil {

@@ -61,6 +61,24 @@ type VIPs interface {
 	DeallocateVIP(ctx context.Context, loadBalancerID string) error
 }
 
+// Trees is a second way to a load balancer's tree, without certificates, for when the driver-agent cannot read one of them.
+type Trees interface {
+	// Tree returns status.ErrGone for a load balancer that Octavia does not have.
+	Tree(ctx context.Context, id string) (*model.LoadBalancer, error)
+}
+
+// Secrets fills in the certificates that a tree lacks.
+type Secrets interface {
+	// Resolve takes what cannot be read from the tree that was published before, and returns why, by object.
+	Resolve(ctx context.Context, tree, known *model.LoadBalancer) map[model.Ref]string
+}
+
+// Staples knows what is stapled to certificates.
+type Staples interface {
+	Fill(ctx context.Context, tree *model.LoadBalancer)
+	Forget(loadBalancerID string)
+}
+
 // Options are the parts and bounds of a Reconciler.
 type Options struct {
 	Store     Store
@@ -71,6 +89,12 @@ type Options struct {
 	Statuses Statuses
 	// VIPs may be nil: then Octavia makes and frees VIP ports itself.
 	VIPs VIPs
+	// Trees may be nil: then a load balancer with a certificate that Octavia cannot read stays as it is.
+	Trees Trees
+	// Secrets may be nil: then what Octavia does not hand over is missing.
+	Secrets Secrets
+	// Staples may be nil: then nothing is stapled.
+	Staples Staples
 	// Report is called when a status waits in the outbox.
 	Report func()
 	// Owner names this replica in leases.

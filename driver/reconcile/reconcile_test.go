@@ -16,6 +16,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
 	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/store/storetest"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
@@ -143,7 +144,7 @@ func start(t *testing.T, change func(*Options)) *world {
 	t.Parallel()
 	logger := slog.New(slog.DiscardHandler)
 	database, err := store.Open(t.Context(), store.Options{
-		DSN: "sqlite:" + filepath.Join(t.TempDir(), "store.db"), Logger: logger, Now: time.Now,
+		DSN: "sqlite:" + filepath.Join(t.TempDir(), "store.db"), Logger: logger, Now: time.Now, Keys: storetest.Keys(t, "test"),
 	})
 	if err != nil {
 		t.Fatal(err)

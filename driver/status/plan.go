@@ -72,6 +72,18 @@ func (p *Plan) TouchAll() {
 	}
 }
 
+// Touch makes the plan report those of some objects that stay, though nobody asked for them: they were in ERROR alone.
+func (p *Plan) Touch(which func(model.Ref) bool) {
+	if p.Desired == nil {
+		return
+	}
+	for _, ref := range refs(p.Desired) {
+		if which(ref) && !slices.Contains(p.Touched, ref) {
+			p.Touched = append(p.Touched, ref)
+		}
+	}
+}
+
 // deletions are the objects that the intents delete, with all that is below them.
 func deletions(tree *model.LoadBalancer, intents []model.Intent) refSet {
 	deleted := refSet{}
