@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,8 @@ type Config struct {
 	Octavia   Octavia   `json:"octavia"`
 	OpenStack OpenStack `json:"openstack"`
 	CA        CA        `json:"ca"`
+	Secrets   Secrets   `json:"secrets"`
+	OCSP      OCSP      `json:"ocsp"`
 	Amphora   Amphora   `json:"amphora"`
 	Reconcile Reconcile `json:"reconcile"`
 	Log       Log       `json:"log"`
@@ -71,6 +74,20 @@ type OpenStack struct {
 // CA says where the amphora CA lives.
 type CA struct {
 	Directory string `json:"directory" help:"folder of the amphora CA's certificate and key (mode 0700); made on the first start"`
+}
+
+// Secrets says how the certificates of load balancers are looked after.
+type Secrets struct {
+	RefreshInterval Duration `json:"refresh_interval" help:"how often certificates are read again, for what changes behind a reference"`
+	WarnBefore      Duration `json:"warn_before" help:"how long before its end a certificate is warned of, in the log and the metrics"`
+}
+
+// OCSP says where the responses that are stapled to certificates come from.
+type OCSP struct {
+	Enabled bool `json:"enabled" help:"fetch OCSP responses from the responders that certificates name, and staple them"`
+	// AllowedNetworks are networks that are not public. A responder's address is in a tenant's certificate.
+	AllowedNetworks []string `json:"allowed_networks" help:"networks that are not public and may have responders, for instance 10.1.0.0/16"`
+	Proxy           string   `json:"proxy" help:"HTTP proxy for all requests to responders, http://host:port; it must not reach what tenants may not"`
 }
 
 // Amphora says how amphorae come to be.
@@ -137,7 +154,9 @@ func Default() Config {
 			Username: "octavia", ProjectName: "service", UserDomainName: "Default", ProjectDomainName: "Default",
 			Interface: "public",
 		},
-		CA: CA{Directory: "/var/lib/octavia-envoy/ca"},
+		CA:      CA{Directory: "/var/lib/octavia-envoy/ca"},
+		Secrets: Secrets{RefreshInterval: Duration{time.Hour}, WarnBefore: Duration{30 * 24 * time.Hour}},
+		OCSP:    OCSP{Enabled: true},
 		Amphora: Amphora{
 			Compute: "local", AgentBinary: "/usr/local/bin/amphora-agent", EnvoyBinary: "/usr/local/bin/envoy",
 			StateDirectory: "/var/lib/octavia-envoy/amphorae", RunDirectory: "/run/octavia-envoy/amphorae",
@@ -196,11 +215,18 @@ func (c *Config) Validate() error {
 	for key, value := range map[string]Duration{
 		"amphora.drain_time": c.Amphora.DrainTime, "reconcile.deadline": c.Reconcile.Deadline,
 		"reconcile.retry_interval": c.Reconcile.RetryInterval, "reconcile.resync_interval": c.Reconcile.ResyncInterval,
-		"reconcile.pending_age": c.Reconcile.PendingAge,
+		"reconcile.pending_age": c.Reconcile.PendingAge, "secrets.refresh_interval": c.Secrets.RefreshInterval,
+		"secrets.warn_before": c.Secrets.WarnBefore,
 	} {
 		if value.Duration <= 0 {
 			bad(key, "must be longer than 0")
 		}
+	}
+	if _, err := c.OCSP.Networks(); err != nil {
+		bad("ocsp.allowed_networks", "%v", err)
+	}
+	if _, err := c.OCSP.ProxyURL(); err != nil {
+		bad("ocsp.proxy", "%v", err)
 	}
 	if c.Reconcile.Parallel < 1 {
 		bad("reconcile.parallel", "must be at least 1")
@@ -223,6 +249,31 @@ func (s Store) Validate() error {
 		return fmt.Errorf("store.dsn: scheme %q is unknown: use sqlite, mysql or postgres", scheme)
 	}
 	return nil
+}
+
+// Networks returns the allowed networks.
+func (o OCSP) Networks() ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, len(o.AllowedNetworks))
+	for i, text := range o.AllowedNetworks {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no network: write for instance 10.1.0.0/16", text)
+		}
+		networks[i] = network.Masked()
+	}
+	return networks, nil
+}
+
+// ProxyURL returns the proxy; nil without one. No error holds its password.
+func (o OCSP) ProxyURL() (*url.URL, error) {
+	if o.Proxy == "" {
+		return nil, nil
+	}
+	parsed, err := url.Parse(o.Proxy)
+	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		return nil, errors.New("it is no URL: write http://host:port")
+	}
+	return parsed, nil
 }
 
 // SplitAddress splits unix:/path and tcp:host:port into network and address.

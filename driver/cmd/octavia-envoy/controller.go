@@ -23,9 +23,11 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/config"
 	"github.com/octavia-envoy/octavia-envoy/driver/network"
 	localnetwork "github.com/octavia-envoy/octavia-envoy/driver/network/local"
+	"github.com/octavia-envoy/octavia-envoy/driver/ocsp"
 	"github.com/octavia-envoy/octavia-envoy/driver/openstack"
 	"github.com/octavia-envoy/octavia-envoy/driver/reconcile"
 	"github.com/octavia-envoy/octavia-envoy/driver/resync"
+	"github.com/octavia-envoy/octavia-envoy/driver/secrets"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
 	"github.com/octavia-envoy/octavia-envoy/store"
 	"github.com/octavia-envoy/octavia-envoy/store/seal"
@@ -47,10 +49,14 @@ type controller struct {
 	sender        *status.Sender
 	agent         *status.Agent
 	// rest is Octavia's own API.
-	rest    *resync.API
-	resync  *resync.Resync
-	neutron *network.Neutron
-	api     http.Handler
+	rest     *resync.API
+	resync   *resync.Resync
+	neutron  *network.Neutron
+	barbican *secrets.Reader
+	// stapler is nil when ocsp.enabled is false.
+	stapler      *ocsp.Stapler
+	certificates *secrets.Watch
+	api          http.Handler
 }
 
 func newController(ctx context.Context, configuration *config.Config) (_ *controller, err error) {
@@ -83,6 +89,9 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 		return nil, err
 	}
 	c.sender = status.NewSender(status.SenderOptions{Outbox: c.store, Agent: c.agent, Logger: c.logger, Registry: registry})
+	if err := c.newCertificates(registry); err != nil {
+		return nil, err
+	}
 	c.newReconciler(fleet, registry)
 	c.newAPI(registry) //nolint:contextcheck // its handlers have the contexts of their requests
 	return c, nil
@@ -125,6 +134,7 @@ func (c *controller) connect(registry prometheus.Registerer) {
 		CAFile: options.CAFile,
 	})
 	c.neutron = network.New(network.Options{Client: client.Network, Store: c.store, Logger: c.logger})
+	c.barbican = secrets.NewReader(client.KeyManager)
 	c.rest = resync.NewAPI(client.LoadBalancer, c.configuration.Octavia.ProviderName)
 	c.resync = resync.New(resync.Options{
 		Store: c.store, Agent: c.agent, Logger: c.logger, Registry: registry, Octavia: c.rest,
@@ -151,12 +161,49 @@ func (c *controller) newAmphorae(authority *certs.Authority, fleet *amphora.Flee
 	return nil
 }
 
+// newCertificates makes what looks after the certificates of load balancers.
+func (c *controller) newCertificates(registry prometheus.Registerer) error {
+	refresh := func(ctx context.Context, id string) {
+		if err := c.store.Refresh(ctx, id); err != nil {
+			c.logger.ErrorContext(ctx, "refresh a load balancer", "lb", id, "error", err)
+		}
+		c.reconciler.Wake()
+	}
+	options := c.configuration.Secrets
+	c.certificates = &secrets.Watch{
+		Store: c.store, Interval: options.RefreshInterval.Duration, WarnBefore: options.WarnBefore.Duration,
+		Wake: func() { c.reconciler.Wake() }, Logger: c.logger,
+	}
+	if err := registry.Register(c.certificates); err != nil {
+		return err
+	}
+	if !c.configuration.OCSP.Enabled {
+		return nil
+	}
+	networks, err := c.configuration.OCSP.Networks()
+	if err != nil {
+		return err
+	}
+	proxy, err := c.configuration.OCSP.ProxyURL()
+	if err != nil {
+		return err
+	}
+	c.stapler = ocsp.New(ocsp.Options{
+		Store: c.store, Guard: ocsp.Guard{Allowed: networks, Proxy: proxy}, Changed: refresh, Registry: registry, Logger: c.logger,
+	})
+	return nil
+}
+
 func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Registerer) {
 	options := reconcile.Options{
 		Store: c.store, Octavia: c.agent, Amphorae: c.amphorae, Publisher: publish.New(c.xds, fleet, c.logger),
 		Report: c.sender.Wake, Owner: c.owner, Deadline: c.configuration.Reconcile.Deadline.Duration,
 		RetryInterval: c.configuration.Reconcile.RetryInterval.Duration, Parallel: c.configuration.Reconcile.Parallel,
-		Registry: registry, Logger: c.logger, VIPs: c.neutron, Statuses: c.rest,
+		Registry: registry, Logger: c.logger, VIPs: c.neutron, Statuses: c.rest, Trees: c.rest,
+		Secrets: &secrets.Resolver{Reader: c.barbican, Logger: c.logger},
+	}
+	if c.stapler != nil {
+		options.Staples = c.stapler
 	}
 	if name := c.configuration.Fault.NACKListener; name != "" {
 		c.logger.Warn("fault.nack_listener is set: listeners of that name will be refused", "name", name)

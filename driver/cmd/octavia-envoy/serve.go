@@ -83,6 +83,12 @@ func serve(ctx context.Context, configuration *config.Config) error {
 	run("status", c.sender.Run)
 	// Octavia's lists into intents, for what nobody works on.
 	run("resync", c.resync.Run)
+	// Ends of certificates into the log, and refreshes for what changes behind a reference.
+	run("certificates", c.certificates.Run)
+	if c.stapler != nil {
+		// Responses of OCSP responders into the store, and refreshes for those that have a new one.
+		run("OCSP", c.stapler.Run)
+	}
 	// Ports of load balancers that never came to be.
 	run("VIP ports", c.collectPorts)
 	// Provider calls into intents. Last, so that what they ask for can be worked on.
