@@ -25,12 +25,6 @@ const (
 	AccessLogRuntimeKey = "octavia.access_log"
 )
 
-// The keys of metadata in the namespace sessionMetadata.
-const (
-	memberMetadataKey = "member"
-	poolMetadataKey   = "pool"
-)
-
 // maxProjectID is the length of Octavia's column.
 const maxProjectID = 36
 
@@ -39,10 +33,7 @@ const maxProjectID = 36
 const inspectWithin = 1000
 
 // logged reports whether the flavor wants an access log. Without, nothing of this file is in any resource.
-func (t *translation) logged() bool {
-	wanted, _ := t.lb.Flavor["access_log"].(bool)
-	return wanted
-}
+func (t *translation) logged() bool { return t.flavor.AccessLog }
 
 // accessLog returns the access log of a listener: a line of JSON for each request (HTTP), connection (TCP, HTTPS) or session
 // (UDP), when it ends. It depends on nothing that changes in the life of a listener, since a change would drain it: pool,
@@ -96,7 +87,7 @@ func clip(text string, length int) string {
 // logMember tells the access log which member, and of which pool, an endpoint is.
 func (t *translation) logMember(endpoint *endpointv3.LbEndpoint, pool *model.Pool, member *model.Member) {
 	if t.logged() {
-		endpoint.Metadata = octaviaMetadata(map[string]string{memberMetadataKey: member.ID, poolMetadataKey: pool.ID})
+		endpoint.Metadata = measuredMember(pool, member)
 	}
 }
 
@@ -104,16 +95,10 @@ func (t *translation) logMember(endpoint *endpointv3.LbEndpoint, pool *model.Poo
 // and UDP listeners are without: they follow the default pool, and would change with it.
 func (t *translation) logPool(cluster *clusterv3.Cluster, pool *model.Pool) {
 	if t.logged() {
-		cluster.Metadata = octaviaMetadata(map[string]string{poolMetadataKey: pool.ID})
+		cluster.Metadata = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+			MetadataNamespace: {Fields: map[string]*structpb.Value{MetadataPool: structpb.NewStringValue(pool.ID)}},
+		}}
 	}
-}
-
-func octaviaMetadata(values map[string]string) *corev3.Metadata {
-	fields := make(map[string]*structpb.Value, len(values))
-	for key, value := range values {
-		fields[key] = structpb.NewStringValue(value)
-	}
-	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{sessionMetadata: {Fields: fields}}}
 }
 
 // logServerName reads the name that clients of an HTTPS listener ask for (SNI), for its access log and for nothing else.
