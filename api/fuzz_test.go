@@ -36,7 +36,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	shared := storetest.Open(f, storetest.SQLite(f))
 	f.Fuzz(func(t *testing.T, target int, query string, body []byte) {
-		at := targets[uint(target)%uint(len(targets))] //nolint:gosec // any will do
+		at := targets[uint(target)%uint(len(targets))]
 		answers(t, shared, at, query, string(body))
 	})
 }
@@ -55,7 +55,7 @@ func FuzzCalls(f *testing.F) {
 	names := keys()
 	shared := storetest.Open(f, storetest.SQLite(f))
 	f.Fuzz(func(t *testing.T, target int, data []byte) {
-		at := targets[uint(target)%uint(len(targets))] //nolint:gosec // any will do
+		at := targets[uint(target)%uint(len(targets))]
 		w := &writer{data: data, names: names}
 		answers(t, shared, at, "", w.object(0))
 	})
@@ -180,11 +180,20 @@ func bodies() []string {
 func keys() []string {
 	names := []string{"members", "flavor", "vip", "additional_vips", "unknown", "Name", ""}
 	for _, object := range []any{
-		model.LoadBalancer{}, model.AdditionalVIP{}, model.Listener{}, model.Pool{}, model.SessionPersistence{}, model.Member{},
-		model.HealthMonitor{}, model.L7Policy{}, model.L7Rule{}, model.VIPRequest{}, model.VIP{},
+		model.LoadBalancer{},
+		model.AdditionalVIP{},
+		model.Listener{},
+		model.Pool{},
+		model.SessionPersistence{},
+		model.Member{},
+		model.HealthMonitor{},
+		model.L7Policy{},
+		model.L7Rule{},
+		model.VIPRequest{},
+		model.VIP{},
 	} {
-		for i := range reflect.TypeOf(object).NumField() {
-			name, _, _ := strings.Cut(reflect.TypeOf(object).Field(i).Tag.Get("json"), ",")
+		for field := range reflect.TypeOf(object).Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			names = append(names, name)
 		}
 	}
