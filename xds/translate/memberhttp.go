@@ -33,7 +33,11 @@ func (t *translation) memberHTTPOptions() (*anypb.Any, error) {
 	common.MaxRequestsPerConnection = unlessZero(members.MaxRequests)
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
-			HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
+			HttpProtocolOptions: &corev3.Http1ProtocolOptions{
+				EnableTrailers: true,
+				// An answer that has a length and chunks is one of chunks, as RFC 9112, 6.3 has it, and not a 502.
+				AllowChunkedLength: true,
+			},
 		},
 	}
 	if members.Version == flavor.HTTP2 {
