@@ -19,7 +19,7 @@ import (
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
 	c := shared
-	s := c.populate(t, "e2e-websocket", []fields{listener("web", "HTTP", 80, "web")},
+	s := c.populate(t, "e2e-websocket", []fields{listener("web", "HTTP", 80, "web", lasting())},
 		[]fields{pool("web", "HTTP", []fields{c.member(1, 80)})})
 	connection, response, err := websocket.Dial(t.Context(), "ws://"+s.at(80)+"/echo", &websocket.DialOptions{HTTPClient: c.client(t)})
 	if err != nil {
@@ -59,7 +59,7 @@ func TestWebSocket(t *testing.T) {
 func TestGRPC(t *testing.T) {
 	t.Parallel()
 	c := shared
-	s := c.populate(t, "e2e-grpc", []fields{listener("grpc", "TCP", 50051, "grpc")},
+	s := c.populate(t, "e2e-grpc", []fields{listener("grpc", "TCP", 50051, "grpc", lasting())},
 		[]fields{pool("grpc", "TCP", []fields{c.member(1, 50051)})})
 	s.streams(t, 50051, "grpc", func() {
 		s.cli(t, "loadbalancer member create --name member2 --address "+c.env["OE_MEMBER2_ADDRESS"]+" --protocol-port 50051 [pool grpc]")
