@@ -81,6 +81,26 @@ func TestGRPC(t *testing.T) {
 	s.allActive(t)
 }
 
+// TestGRPCOverHTTP keeps a stream of gRPC through an HTTP listener open, where a connection's calls go to all members.
+func TestGRPCOverHTTP(t *testing.T) {
+	t.Parallel()
+	c := shared
+	s := c.populate(t, "e2e-grpc-http", []fields{listener("grpc", "HTTP", 80, "grpc", lasting())},
+		[]fields{pool("grpc", "HTTP", []fields{c.member(1, 50051)})},
+		fields{"flavor_id": c.flavor(t, "e2e-grpc-http", `{"member_http": {"version": "2"}}`)})
+	s.streams(t, 80, "grpc", func() {
+		s.do(t, http.MethodPost, "pools/"+s.id(t, "pool grpc")+"/members", fields{"member": c.member(2, 50051)})
+	})
+	met, client := map[string]int{}, s.grpcClient(t, s.at(80))
+	for range 10 {
+		met[healthOf(t, client)]++
+	}
+	if met["member1"] == 0 || met["member2"] == 0 {
+		t.Errorf("10 calls of one connection over two members: %v", met)
+	}
+	s.allActive(t)
+}
+
 // streams holds a stream of calls and answers to member1 open over a change.
 func (s *tree) streams(t *testing.T, port int, pool string, change func()) {
 	t.Helper()
