@@ -10,6 +10,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	reqwithoutqueryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/req_without_query/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -54,11 +55,19 @@ func (t *translation) accessLog(listener *model.Listener) ([]*accesslogv3.Access
 	} {
 		fields[name] = structpb.NewStringValue(strings.ReplaceAll(value, "%", "%%"))
 	}
+	format := &corev3.SubstitutionFormatString{
+		Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: &structpb.Struct{Fields: fields}},
+	}
+	if listener.Protocol == model.ProtocolHTTP {
+		// Regular expressions in CEL could cut off the query, too, and cost more than all the rest of the line.
+		withoutQuery, err := pack(&reqwithoutqueryv3.ReqWithoutQuery{})
+		if err != nil {
+			return nil, err
+		}
+		format.Formatters = []*corev3.TypedExtensionConfig{{Name: "envoy.formatter.req_without_query", TypedConfig: withoutQuery}}
+	}
 	file, err := pack(&filelogv3.FileAccessLog{
-		Path: AccessLogFile,
-		AccessLogFormat: &filelogv3.FileAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
-			Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: &structpb.Struct{Fields: fields}},
-		}},
+		Path: AccessLogFile, AccessLogFormat: &filelogv3.FileAccessLog_LogFormat{LogFormat: format},
 	})
 	if err != nil {
 		return nil, err
