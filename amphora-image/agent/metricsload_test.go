@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora/amphoratest"
@@ -155,7 +154,7 @@ func (m *machine) fail(id string, lb *octavia.LoadBalancer) {
 			for _, endpoint := range group.GetLbEndpoints() {
 				fields := endpoint.GetMetadata().GetFilterMetadata()[translate.MetadataNamespace].GetFields()
 				if fields[translate.MetadataMember].GetStringValue() == id {
-					endpoint.HealthStatus = corev3.HealthStatus_UNHEALTHY
+					endpoint.HealthStatus = 2 // UNHEALTHY (envoy.config.core.v3.HealthStatus)
 				}
 			}
 		}

@@ -57,8 +57,10 @@ func TestPrometheus(t *testing.T) {
 			}
 		}
 		for _, series := range [][]string{
-			{"octavia_listener_status", of, "state=UP"}, {"octavia_listener_status", "listener=" + id, "state=UP"},
-			{"octavia_pool_status", "pool=" + s.pool.ID, "state=UP"}, {"octavia_pool_active_members", "pool=" + s.pool.ID},
+			{"octavia_listener_status", of, "state=UP"},
+			{"octavia_listener_status", "listener=" + id, "state=UP"},
+			{"octavia_pool_status", "pool=" + s.pool.ID, "state=UP"},
+			{"octavia_pool_active_members", "pool=" + s.pool.ID},
 			{"octavia_member_status", "pool=" + s.pool.ID, "member=" + s.member.ID, "state=UP"},
 		} {
 			if got := number(families, series[0], series[1:]...); got != 1 {

@@ -124,7 +124,7 @@ func (p *page) serve(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, "The load balancer's metrics cannot be read now.", http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Content-Type", string(expfmt.FmtText)) //nolint:staticcheck // the one format, as the amphora provider has
+	w.Header().Set("Content-Type", string(expfmt.FmtText))
 	_, _ = w.Write(text)
 }
 
