@@ -40,6 +40,7 @@ func TestOddHTTP(t *testing.T) {
 		{"no method", "MAKE(COFFEE / HTTP/1.1\r\nHost: a\r\n\r\n", 0, http.StatusBadRequest, ""},
 		{"an answer with a length and chunks", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1, http.StatusOK, "hello"},
 		{"a request with a length and chunks", strings.Replace(chunks, "Host", "Content-Length: 3\r\nHost", 1) + "0\r\n\r\n", 0, http.StatusBadRequest, ""},
+		{"a chunk longer than it says", chunks + "3\r\nabcd\r\n0\r\n\r\n", 0, http.StatusBadRequest, ""},
 		{"chunks", chunks + "3;name=value\r\nabc\r\n0\r\n\r\n", 0, http.StatusOK, "POST abc"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
