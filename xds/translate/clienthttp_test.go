@@ -32,6 +32,7 @@ func TestClientHTTP(t *testing.T) {
 	serving := func(t *testing.T, limits map[string]any) *model.Listener {
 		t.Helper()
 		web := listener(t, "web", "HTTP", "blue")
+		web.TimeoutClientData, web.TimeoutMemberData = maxTimeout, maxTimeout
 		serve(t, &model.LoadBalancer{
 			Flavor:    map[string]any{"client_http": limits},
 			Listeners: []model.Listener{web}, Pools: []model.Pool{pool("blue", "HTTP", member)},
