@@ -525,16 +525,15 @@ func TestACCESSLOGHoldsEveryField(t *testing.T) {
 	}
 	var want strings.Builder
 	for _, field := range AccessLogFields() {
-		of, operators := "", []string{}
-		for letter, format := range map[string]string{"H": field.HTTP, "T": field.TCP, "U": field.UDP} {
+		var letters []byte
+		var operators []string
+		for i, format := range []string{field.HTTP, field.TCP, field.UDP} {
 			if format != "" {
-				of += letter
+				letters = append(letters, "HTU"[i])
 				operators = append(operators, "`"+format+"`")
 			}
 		}
 		slices.Sort(operators)
-		letters := []byte(of)
-		slices.Sort(letters)
 		fmt.Fprintf(&want, "| `%s` | %s | %s | %s |\n", field.Name, letters, strings.Join(slices.Compact(operators), ", "), field.Help)
 	}
 	if *update {
