@@ -44,16 +44,17 @@ fuzz: envoy ## every fuzz target of the module, FUZZ_TIME (1m) each; FUZZ=patter
 lint: $(GOLANGCI) ## golangci-lint; ruff; shellcheck where it is installed
 	$(GOLANGCI) run ./...
 	"$$($(CLOUD) uv)" tool run --quiet ruff@0.17.6 check . driver/octavia
-	@! command -v shellcheck >/dev/null || shellcheck .ci/run .ci/test.sh .ci/fuzz.sh
+	@! command -v shellcheck >/dev/null || shellcheck .ci/run .ci/test.sh .ci/fuzz.sh driver/flavor/profiles/create.sh
 
 fmt: $(GOLANGCI) ## format the Go code
 	$(GOLANGCI) fmt ./...
 
-golden: ## rewrite the golden files, the support matrix, the table of configuration keys; look at the difference before you commit
-	go test ./xds/translate -run TestGolden -update
+golden: ## rewrite the golden files, the support matrix, the tables of configuration and flavor keys; look at the difference before you commit
+	go test ./xds/translate -run 'TestGolden|ACCESSLOG' -update
 	go test ./driver/capabilities -run TestMatrix -update
 	go test ./driver/config -run README -update
-	git status --short -- '*/testdata' driver/capabilities/README.md driver/config/README.md
+	go test ./driver/flavor -run README -update
+	git status --short -- '*/testdata' amphora-image/agent/ACCESSLOG.md driver/capabilities/README.md driver/config/README.md driver/flavor/README.md
 
 build: ## the two programs, into build/
 	CGO_ENABLED=0 go build -trimpath -o build/ ./driver/cmd/octavia-envoy ./amphora-image/cmd/amphora-agent

@@ -36,7 +36,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	shared := storetest.Open(f, storetest.SQLite(f))
 	f.Fuzz(func(t *testing.T, target int, query string, body []byte) {
-		at := targets[uint(target)%uint(len(targets))] //nolint:gosec // any will do
+		at := targets[uint(target)%uint(len(targets))]
 		answers(t, shared, at, query, string(body))
 	})
 }
@@ -55,7 +55,7 @@ func FuzzCalls(f *testing.F) {
 	names := keys()
 	shared := storetest.Open(f, storetest.SQLite(f))
 	f.Fuzz(func(t *testing.T, target int, data []byte) {
-		at := targets[uint(target)%uint(len(targets))] //nolint:gosec // any will do
+		at := targets[uint(target)%uint(len(targets))]
 		w := &writer{data: data, names: names}
 		answers(t, shared, at, "", w.object(0))
 	})
@@ -64,26 +64,24 @@ func FuzzCalls(f *testing.F) {
 // TestAnyBody is what no fuzzer comes to: bodies that are huge, or very deep.
 func TestAnyBody(t *testing.T) {
 	const limit, large = 8 << 20, 64 << 10
-	few := []route{
-		{"POST", "/v1/loadbalancers"}, {"PUT", "/v1/loadbalancers/" + lbID}, {"PUT", "/v1/pools/" + poolID + "/members"}, {"POST", "/v1/flavors/validate"},
-	}
+	few := []route{{"POST", "/v1/loadbalancers"}, {"PUT", "/v1/pools/" + poolID + "/members"}} // it takes seconds with the race detector
 	all := routes(t)
 	tests := map[string]struct {
 		body    string
 		targets []route
 	}{
 		"too large":         {`{"name": "` + strings.Repeat("x", limit) + `"}`, few},
-		"as large as can":   {`{"name": "` + strings.Repeat("x", limit-12) + `"}`, few},
+		"as large as can":   {`{"name": "` + strings.Repeat("x", limit-12) + `"}`, few[:1]},
 		"endless arrays":    {strings.Repeat("[", limit), few},
 		"endless objects":   {strings.Repeat(`{"a":`, limit/5), few},
-		"many keys":         {`{"a0": 0` + manyKeys(100_000) + "}", few},
-		"many members":      {`{"members": [{}` + strings.Repeat(",{}", 100_000) + "]}", few},
+		"many keys":         {`{"a0": 0` + manyKeys(20_000) + "}", few},
+		"many members":      {`{"members": [{}` + strings.Repeat(",{}", 20_000) + "]}", few},
 		"many listeners":    {`{"listeners": [{}` + strings.Repeat(`,{"l7policies":[{}]}`, 2000) + "]}", few},
 		"arrays":            {strings.Repeat("[", 9000) + strings.Repeat("]", 9000), all},
 		"deep flavor":       {`{"flavor": ` + strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000) + "}", all},
 		"deep list":         {`{"members": ` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + "}", all},
 		"blanks":            {strings.Repeat(" ", large), all},
-		"same key":          {`{"name": ""` + strings.Repeat(`,"name":""`, large/10) + "}", all},
+		"same key":          {`{"name": ""` + strings.Repeat(`,"name":""`, large/40) + "}", all},
 		"long number":       {`{"protocol_port": ` + strings.Repeat("9", large) + "}", all},
 		"large exponent":    {`{"weight": 1e` + strings.Repeat("9", large) + "}", all},
 		"long key":          {`{"` + strings.Repeat("k", large) + `": 1}`, all},
@@ -180,11 +178,20 @@ func bodies() []string {
 func keys() []string {
 	names := []string{"members", "flavor", "vip", "additional_vips", "unknown", "Name", ""}
 	for _, object := range []any{
-		model.LoadBalancer{}, model.AdditionalVIP{}, model.Listener{}, model.Pool{}, model.SessionPersistence{}, model.Member{},
-		model.HealthMonitor{}, model.L7Policy{}, model.L7Rule{}, model.VIPRequest{}, model.VIP{},
+		model.LoadBalancer{},
+		model.AdditionalVIP{},
+		model.Listener{},
+		model.Pool{},
+		model.SessionPersistence{},
+		model.Member{},
+		model.HealthMonitor{},
+		model.L7Policy{},
+		model.L7Rule{},
+		model.VIPRequest{},
+		model.VIP{},
 	} {
-		for i := range reflect.TypeOf(object).NumField() {
-			name, _, _ := strings.Cut(reflect.TypeOf(object).Field(i).Tag.Get("json"), ",")
+		for field := range reflect.TypeOf(object).Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			names = append(names, name)
 		}
 	}

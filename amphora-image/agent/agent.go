@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/accesslog"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/metrics"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
@@ -51,6 +52,9 @@ func Run(ctx context.Context, options Options) error {
 	if err := writeBootstrap(config, logger); err != nil {
 		return err
 	}
+	if err := os.MkdirAll(config.AccessLog.Dir, 0o750); err != nil { // Envoy starts there
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
@@ -73,6 +77,12 @@ func Run(ctx context.Context, options Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	logs, stopLogs := context.WithCancel(context.WithoutCancel(ctx)) // Envoy's last words come while it stops
 	group.Go(func() error { return log.run(logs) })
+	group.Go(func() error {
+		accesslog.Run(logs, accesslog.Options{
+			Config: config.AccessLog, Host: config.AmphoraID, Admin: super.admin, Logger: logger,
+		})
+		return nil
+	})
 	group.Go(func() error { defer stopLogs(); return super.run(ctx) })
 	group.Go(func() error { return talk.run(ctx) })
 	group.Go(func() error { return (&renewer{config: config, logger: logger}).run(ctx) })

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/accesslog"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/credentials"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
@@ -51,6 +52,8 @@ type Config struct {
 	LogLevel string `json:"log_level,omitempty"`
 	// HeartbeatMS is the time between two heartbeats in milliseconds; 0 is DefaultHeartbeat.
 	HeartbeatMS int `json:"heartbeat_ms,omitempty"`
+	// AccessLog says where the access log is, how large it may become, and where it is sent.
+	AccessLog accesslog.Config `json:"access_log,omitzero"`
 }
 
 // LoadConfig reads and checks a configuration file; the error names everything that is wrong with it.
@@ -83,6 +86,7 @@ func (c *Config) setDefaults() {
 	setDefault(&c.Concurrency, runtime.NumCPU())
 	setDefault(&c.DrainSeconds, DefaultDrainSeconds)
 	setDefault(&c.HeartbeatMS, int(DefaultHeartbeat.Milliseconds()))
+	c.AccessLog.SetDefaults(c.RunDir)
 }
 
 func setDefault[T comparable](value *T, otherwise T) {
@@ -108,6 +112,9 @@ func (c *Config) check() error {
 		}
 	}
 	if _, err := c.slogLevel(); err != nil {
+		problems = append(problems, err)
+	}
+	if err := c.AccessLog.Check(); err != nil {
 		problems = append(problems, err)
 	}
 	if len(problems) == 0 { // the bootstrap's own checks need the paths

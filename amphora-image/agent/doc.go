@@ -6,6 +6,7 @@
 //	                 ├── session: Hello, heartbeats, probes ◄───────────────┘              │
 //	                 │       └── mTLS, gRPC ───────────────────────────────────────► controller
 //	                 ├── metrics: the load balancer's own, on metrics.sock for PROMETHEUS listeners ◄── admin.sock
+//	                 ├── accesslog: bounds what Envoy writes to access.log, sends it to syslog receivers
 //	                 ├── renewer: new key and certificate at two thirds of life, watched by Envoy
 //	                 └── log: what Envoy says, as slog lines
 //

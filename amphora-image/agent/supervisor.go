@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/accesslog"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
 	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
 )
@@ -96,6 +97,9 @@ func (s *supervisor) pause(ctx context.Context, wait time.Duration) time.Duratio
 	return min(2*wait, s.policy.Longest)
 }
 
+// accessLogFlushMS is how long a line of the access log may wait in Envoy before it is written; Envoy's default is 10 s.
+const accessLogFlushMS = "1000"
+
 // arguments are Envoy's. Hot restart is off: its shared memory would outlive a killed Envoy, and its base id would have
 // to be unique among all the Envoys of the machine.
 func (s *supervisor) arguments() []string {
@@ -107,6 +111,7 @@ func (s *supervisor) arguments() []string {
 		"--drain-strategy", "immediate",
 		"--log-level", s.config.EnvoyLogLevel,
 		"--log-format", envoyLogFormat,
+		"--file-flush-interval-msec", accessLogFlushMS,
 	}
 }
 
@@ -119,9 +124,13 @@ func (s *supervisor) start() (process.ID, <-chan string, error) {
 	}
 	defer func() { _ = output.Close() }()
 	_ = os.Remove(AdminSocket(s.config.RunDir)) // of an Envoy that was killed
+	if err := accesslog.Mend(s.config.AccessLog.Dir); err != nil {
+		s.logger.Warn("cannot look at the end of the access log", "error", err)
+	}
 	command := exec.Command(s.config.EnvoyPath, s.arguments()...)
 	command.Stdout, command.Stderr = output, output
-	command.Dir = s.config.RunDir
+	// The access log has no path of its own: translate.AccessLogFile.
+	command.Dir = s.config.AccessLog.Dir
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no signal for the agent's group is for Envoy
 	if err := command.Start(); err != nil {
 		return process.ID{}, nil, err

@@ -212,11 +212,3 @@ func lines(problems []capabilities.Problem) []string {
 	}
 	return texts
 }
-
-func keys(m map[string]string) []string {
-	var names []string
-	for name := range m {
-		names = append(names, name)
-	}
-	return names
-}

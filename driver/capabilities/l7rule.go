@@ -19,13 +19,15 @@ const (
 
 func l7RuleTypes() (supported []string, refused map[string]string) {
 	const instead = " are not supported yet, as TLS is not terminated here; use an HTTPS listener and check certificates at the members."
-	return []string{
-			model.L7TypeHostName, model.L7TypePath, model.L7TypeFileType, model.L7TypeHeader, model.L7TypeCookie,
-		}, map[string]string{
-			model.L7TypeSSLConnHasCert:  "Rules of type SSL_CONN_HAS_CERT" + instead,
-			model.L7TypeSSLVerifyResult: "Rules of type SSL_VERIFY_RESULT" + instead,
-			model.L7TypeSSLDNField:      "Rules of type SSL_DN_FIELD" + instead,
-		}
+	supported = []string{
+		model.L7TypeHostName, model.L7TypePath, model.L7TypeFileType, model.L7TypeHeader, model.L7TypeCookie,
+	}
+	refused = map[string]string{
+		model.L7TypeSSLConnHasCert:  "Rules of type SSL_CONN_HAS_CERT" + instead,
+		model.L7TypeSSLVerifyResult: "Rules of type SSL_VERIFY_RESULT" + instead,
+		model.L7TypeSSLDNField:      "Rules of type SSL_DN_FIELD" + instead,
+	}
+	return supported, refused
 }
 
 func l7CompareTypes(ruleType string) []string {

@@ -8,11 +8,13 @@ import (
 )
 
 func poolProtocols() (supported []string, refused map[string]string) {
-	return []string{
-			model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolProxy, model.ProtocolProxyV2, model.ProtocolUDP,
-		}, map[string]string{
-			model.ProtocolSCTP: "Envoy has no SCTP; use a TCP pool, or the provider amphora for SCTP.",
-		}
+	supported = []string{
+		model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolProxy, model.ProtocolProxyV2, model.ProtocolUDP,
+	}
+	refused = map[string]string{
+		model.ProtocolSCTP: "Envoy has no SCTP; use a TCP pool, or the provider amphora for SCTP.",
+	}
+	return supported, refused
 }
 
 func poolAlgorithms() []string {

@@ -100,6 +100,8 @@ type Amphora struct {
 	Concurrency    int    `json:"concurrency" help:"Envoy worker threads of an amphora; 0 takes one a core"`
 	// DrainTime is how long Envoy lets the connections of a removed listener finish.
 	DrainTime Duration `json:"drain_time" help:"how long connections of a changed or removed listener may finish"`
+	// AccessLog is for load balancers whose flavor wants an access log.
+	AccessLog AccessLog `json:"access_log"`
 }
 
 // Reconcile bounds the loop.
@@ -160,7 +162,7 @@ func Default() Config {
 		Amphora: Amphora{
 			Compute: "local", AgentBinary: "/usr/local/bin/amphora-agent", EnvoyBinary: "/usr/local/bin/envoy",
 			StateDirectory: "/var/lib/octavia-envoy/amphorae", RunDirectory: "/run/octavia-envoy/amphorae",
-			DrainTime: Duration{10 * time.Minute},
+			DrainTime: Duration{10 * time.Minute}, AccessLog: AccessLog{MaxFileMiB: 64, Files: 4},
 		},
 		Reconcile: Reconcile{
 			Deadline: Duration{90 * time.Second}, RetryInterval: Duration{15 * time.Second},
@@ -212,6 +214,7 @@ func (c *Config) Validate() error {
 	if c.Amphora.Compute != "local" {
 		bad("amphora.compute", "%q is unknown: this version has local", c.Amphora.Compute)
 	}
+	c.Amphora.AccessLog.validate(bad)
 	for key, value := range map[string]Duration{
 		"amphora.drain_time": c.Amphora.DrainTime, "reconcile.deadline": c.Reconcile.Deadline,
 		"reconcile.retry_interval": c.Reconcile.RetryInterval, "reconcile.resync_interval": c.Reconcile.ResyncInterval,

@@ -181,8 +181,7 @@ func TestSchemaAndStruct(t *testing.T) {
 }
 
 func tagsOf(of reflect.Type, path string, tags *[]string) {
-	for i := range of.NumField() {
-		field := of.Field(i)
+	for field := range of.Fields() {
 		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		*tags = append(*tags, path+tag)
 		if field.Type.Kind() == reflect.Pointer {

@@ -61,7 +61,7 @@ func closedBy(err error) bool { return !errors.Is(err, os.ErrDeadlineExceeded) }
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	c := shared
-	s := c.populate(t, "e2e-limit", []fields{listener("tcp", "TCP", 7, "tcp")}, []fields{pool("tcp", "TCP", c.members(7))})
+	s := c.populate(t, "e2e-limit", []fields{listener("tcp", "TCP", 7, "tcp", lasting())}, []fields{pool("tcp", "TCP", c.members(7))})
 	s.cli(t, "loadbalancer listener set --connection-limit 2 [listener tcp]")
 	// greeted connects; a connection above the limit is closed without a greeting.
 	greeted := func() (net.Conn, bool) {

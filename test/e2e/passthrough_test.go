@@ -76,7 +76,7 @@ func TestHTTPSPassThrough(t *testing.T) {
 		transport.ForceAttemptHTTP2 = protocol == "h2"
 		transport.TLSClientConfig = &tls.Config{
 			ServerName: name, NextProtos: []string{protocol},
-			InsecureSkipVerify: true, //nolint:gosec // the member's certificate is its own; whose it is, is looked at below
+			InsecureSkipVerify: true, // the member's certificate is its own; whose it is, is looked at below
 		}
 		response, _ := c.ask(t, client, "https://"+s.at(443)+"/")
 		saw := c.asSeen(t, client, "https://"+s.at(443))

@@ -19,7 +19,7 @@ import (
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
 	c := shared
-	s := c.populate(t, "e2e-websocket", []fields{listener("web", "HTTP", 80, "web")},
+	s := c.populate(t, "e2e-websocket", []fields{listener("web", "HTTP", 80, "web", lasting())},
 		[]fields{pool("web", "HTTP", []fields{c.member(1, 80)})})
 	connection, response, err := websocket.Dial(t.Context(), "ws://"+s.at(80)+"/echo", &websocket.DialOptions{HTTPClient: c.client(t)})
 	if err != nil {
@@ -59,7 +59,7 @@ func TestWebSocket(t *testing.T) {
 func TestGRPC(t *testing.T) {
 	t.Parallel()
 	c := shared
-	s := c.populate(t, "e2e-grpc", []fields{listener("grpc", "TCP", 50051, "grpc")},
+	s := c.populate(t, "e2e-grpc", []fields{listener("grpc", "TCP", 50051, "grpc", lasting())},
 		[]fields{pool("grpc", "TCP", []fields{c.member(1, 50051)})})
 	s.streams(t, 50051, "grpc", func() {
 		s.cli(t, "loadbalancer member create --name member2 --address "+c.env["OE_MEMBER2_ADDRESS"]+" --protocol-port 50051 [pool grpc]")
@@ -77,6 +77,26 @@ func TestGRPC(t *testing.T) {
 	}
 	if met["member1"] == 0 || met["member2"] == 0 {
 		t.Errorf("10 connections over two members: %v", met)
+	}
+	s.allActive(t)
+}
+
+// TestGRPCOverHTTP keeps a stream of gRPC through an HTTP listener open, where a connection's calls go to all members.
+func TestGRPCOverHTTP(t *testing.T) {
+	t.Parallel()
+	c := shared
+	s := c.populate(t, "e2e-grpc-http", []fields{listener("grpc", "HTTP", 80, "grpc", lasting())},
+		[]fields{pool("grpc", "HTTP", []fields{c.member(1, 50051)})},
+		fields{"flavor_id": c.flavor(t, "e2e-grpc-http", `{"member_http": {"version": "2"}}`)})
+	s.streams(t, 80, "grpc", func() {
+		s.do(t, http.MethodPost, "pools/"+s.id(t, "pool grpc")+"/members", fields{"member": c.member(2, 50051)})
+	})
+	met, client := map[string]int{}, s.grpcClient(t, s.at(80))
+	for range 10 {
+		met[healthOf(t, client)]++
+	}
+	if met["member1"] == 0 || met["member2"] == 0 {
+		t.Errorf("10 calls of one connection over two members: %v", met)
 	}
 	s.allActive(t)
 }

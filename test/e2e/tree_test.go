@@ -37,6 +37,11 @@ func pool(name, protocol string, members []fields, more ...fields) fields {
 	return with(fields{"name": name, "protocol": protocol, "lb_algorithm": "ROUND_ROBIN", "members": members}, more...)
 }
 
+// lasting are the timeouts, in ms, of a listener whose connections may be silent for as long as a test takes.
+func lasting() fields {
+	return fields{"timeout_client_data": 3_600_000, "timeout_member_data": 3_600_000}
+}
+
 // listener is a listener for a fully-populated create, with the default pool of a name.
 func listener(name, protocol string, port int, defaultPool string, more ...fields) fields {
 	all := with(fields{"name": name, "protocol": protocol, "protocol_port": port}, more...)

@@ -13,6 +13,8 @@ func TestUDP(t *testing.T) {
 	c := shared
 	s := c.populate(t, "e2e-udp", []fields{listener("tcp", "TCP", 53, "tcp")}, []fields{pool("tcp", "TCP", c.members(7))})
 	s.cli(t, "loadbalancer listener create --name e2e-udp --protocol UDP --protocol-port 53 [lb]")
+	s.look(t)
+	s.put(t, "listener", "listeners/"+s.id(t, "listener e2e-udp"), lasting()) // a session that is silent for that long ends
 	s.cli(t, "loadbalancer pool create --name e2e-udp --protocol UDP --lb-algorithm ROUND_ROBIN --listener e2e-udp")
 	for _, member := range []string{"member1", "member2"} {
 		address := c.env["OE_"+strings.ToUpper(member)+"_ADDRESS"]

@@ -50,12 +50,13 @@ func TestEnvoyAdmin(t *testing.T) {
 		"cluster_manager.warming_clusters: ", "listener_manager.total_listeners_warming: ", "control_plane.connected_state: ",
 		"server.uptime: ", "cluster.octavia-envoy-controller.membership_total: 1",
 		"cluster.octavia-envoy-controller.upstream_cx_total: ",
+		"filesystem.write_total_buffered: ", "filesystem.write_failed: ",
 	} {
 		if !strings.Contains(stats, wanted) {
 			t.Errorf("no %q", wanted)
 		}
 	}
-	for _, unwanted := range []string{"circuit_breakers", "runtime.", "filesystem.", ".internal."} {
+	for _, unwanted := range []string{"circuit_breakers", "runtime.", "filesystem.reopen_failed", ".internal."} {
 		if strings.Contains(stats, unwanted) {
 			t.Errorf("%q costs memory and nobody reads it", unwanted)
 		}

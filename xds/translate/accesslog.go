@@ -9,6 +9,7 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	reqwithoutqueryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/req_without_query/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -24,12 +25,6 @@ const (
 	AccessLogRuntimeKey = "octavia.access_log"
 )
 
-// The keys of metadata in the namespace sessionMetadata.
-const (
-	memberMetadataKey = "member"
-	poolMetadataKey   = "pool"
-)
-
 // maxProjectID is the length of Octavia's column.
 const maxProjectID = 36
 
@@ -38,10 +33,7 @@ const maxProjectID = 36
 const inspectWithin = 1000
 
 // logged reports whether the flavor wants an access log. Without, nothing of this file is in any resource.
-func (t *translation) logged() bool {
-	wanted, _ := t.lb.Flavor["access_log"].(bool)
-	return wanted
-}
+func (t *translation) logged() bool { return t.flavor.AccessLog }
 
 // accessLog returns the access log of a listener: a line of JSON for each request (HTTP), connection (TCP, HTTPS) or session
 // (UDP), when it ends. It depends on nothing that changes in the life of a listener, since a change would drain it: pool,
@@ -62,11 +54,19 @@ func (t *translation) accessLog(listener *model.Listener) ([]*accesslogv3.Access
 	} {
 		fields[name] = structpb.NewStringValue(strings.ReplaceAll(value, "%", "%%"))
 	}
+	format := &corev3.SubstitutionFormatString{
+		Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: &structpb.Struct{Fields: fields}},
+	}
+	if listener.Protocol == model.ProtocolHTTP {
+		// Regular expressions in CEL could cut off the query, too, and cost more than all the rest of the line.
+		withoutQuery, err := pack(&reqwithoutqueryv3.ReqWithoutQuery{})
+		if err != nil {
+			return nil, err
+		}
+		format.Formatters = []*corev3.TypedExtensionConfig{{Name: "envoy.formatter.req_without_query", TypedConfig: withoutQuery}}
+	}
 	file, err := pack(&filelogv3.FileAccessLog{
-		Path: AccessLogFile,
-		AccessLogFormat: &filelogv3.FileAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
-			Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: &structpb.Struct{Fields: fields}},
-		}},
+		Path: AccessLogFile, AccessLogFormat: &filelogv3.FileAccessLog_LogFormat{LogFormat: format},
 	})
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func clip(text string, length int) string {
 // logMember tells the access log which member, and of which pool, an endpoint is.
 func (t *translation) logMember(endpoint *endpointv3.LbEndpoint, pool *model.Pool, member *model.Member) {
 	if t.logged() {
-		endpoint.Metadata = octaviaMetadata(map[string]string{memberMetadataKey: member.ID, poolMetadataKey: pool.ID})
+		endpoint.Metadata = measuredMember(pool, member)
 	}
 }
 
@@ -103,16 +103,10 @@ func (t *translation) logMember(endpoint *endpointv3.LbEndpoint, pool *model.Poo
 // and UDP listeners are without: they follow the default pool, and would change with it.
 func (t *translation) logPool(cluster *clusterv3.Cluster, pool *model.Pool) {
 	if t.logged() {
-		cluster.Metadata = octaviaMetadata(map[string]string{poolMetadataKey: pool.ID})
+		cluster.Metadata = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+			MetadataNamespace: {Fields: map[string]*structpb.Value{MetadataPool: structpb.NewStringValue(pool.ID)}},
+		}}
 	}
-}
-
-func octaviaMetadata(values map[string]string) *corev3.Metadata {
-	fields := make(map[string]*structpb.Value, len(values))
-	for key, value := range values {
-		fields[key] = structpb.NewStringValue(value)
-	}
-	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{sessionMetadata: {Fields: fields}}}
 }
 
 // logServerName reads the name that clients of an HTTPS listener ask for (SNI), for its access log and for nothing else.

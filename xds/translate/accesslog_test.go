@@ -41,7 +41,11 @@ func (l line) number(name string) int {
 func serveLogged(t *testing.T, lb *model.LoadBalancer, prepare func(path string)) string {
 	t.Helper()
 	lb.ID, lb.ProjectID, lb.VIPAddress, lb.AdminStateUp = "lb", "project%1", vip, true
-	lb.Flavor = map[string]any{"access_log": true}
+	lb.Flavor = maps.Clone(lb.Flavor)
+	if lb.Flavor == nil {
+		lb.Flavor = map[string]any{}
+	}
+	lb.Flavor["access_log"] = true
 	res, err := LoadBalancer(lb)
 	if err != nil {
 		t.Fatal(err)
@@ -226,6 +230,24 @@ func sameNames(t *testing.T, got line, format func(AccessLogField) string) {
 	}
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+}
+
+// TestAccessLogHasTheRequestID that the member sees, whoever made it.
+func TestAccessLogHasTheRequestID(t *testing.T) {
+	seen := make(chan string, 1)
+	member := server(t, func(_ http.ResponseWriter, request *http.Request) { seen <- request.Header.Get("X-Request-Id") })
+	for _, setting := range []string{"keep", "replace"} {
+		web := listener(t, "web", "HTTP", "blue")
+		path := serveLogged(t, &model.LoadBalancer{
+			Flavor: map[string]any{"request_id": setting}, Listeners: []model.Listener{web}, Pools: []model.Pool{pool("blue", "HTTP", member)},
+		}, nil)
+		ask(t, &web, "GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: mine\r\n\r\n")
+		id := <-seen
+		if (id == "mine") != (setting == "keep") || id == "" {
+			t.Errorf("%s: the member sees %q", setting, id)
+		}
+		sameFields(t, setting, logged(t, path, 1)[0], map[string]any{"request_id": id})
 	}
 }
 
@@ -487,5 +509,55 @@ func TestWhatAChangeTouchesWithAnAccessLog(t *testing.T) {
 		if diff := cmp.Diff(test.want, changes(translated(t, base()), translated(t, tree))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestACCESSLOGHoldsEveryField keeps the documentation what the code says: its table, and the names in its lines.
+func TestACCESSLOGHoldsEveryField(t *testing.T) {
+	const path, begin = "../../amphora-image/agent/ACCESSLOG.md", "| field | of | Envoy's operator | what it says |\n|---|---|---|---|\n"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(text), begin)
+	table, after, ended := strings.Cut(rest, "\n**")
+	if !found || !ended {
+		t.Fatal("the page has no table")
+	}
+	var want strings.Builder
+	for _, field := range AccessLogFields() {
+		var letters []byte
+		var operators []string
+		for i, format := range []string{field.HTTP, field.TCP, field.UDP} {
+			if format != "" {
+				letters = append(letters, "HTU"[i])
+				operators = append(operators, "`"+format+"`")
+			}
+		}
+		slices.Sort(operators)
+		fmt.Fprintf(&want, "| `%s` | %s | %s | %s |\n", field.Name, letters, strings.Join(slices.Compact(operators), ", "), field.Help)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(before+begin+want.String()+"\n**"+after), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	} else if table != want.String() {
+		t.Errorf("the table is not that of the code: run the test with -update\n%s", cmp.Diff(table, want.String()))
+	}
+	lines := 0
+	for text := range strings.Lines(before) {
+		if !strings.HasPrefix(text, "{") {
+			continue
+		}
+		var sample line
+		if err := json.Unmarshal([]byte(text), &sample); err != nil {
+			t.Fatal(err)
+		}
+		lines++
+		protocol, _ := sample["listener_protocol"].(string)
+		sameNames(t, sample, func(f AccessLogField) string { return f.format(protocol) })
+	}
+	if lines != 3 {
+		t.Errorf("%d lines as samples, want those of HTTP, HTTPS and UDP", lines)
 	}
 }

@@ -67,7 +67,7 @@ func AccessLogFields() []AccessLogField {
 		ofRequests("method", "%REQ(:METHOD):32%", ""),
 		ofRequests("host", "%REQ(:AUTHORITY):255%", ""),
 		ofRequests("path", "%PATH(NQ:PATH):1024%", "without the query, which may hold secrets"),
-		ofRequests("referer", `%CEL(re.extract(request.referer, '^[^?#]*', '\\0')):512%`, "the same"),
+		ofRequests("referer", "%REQ_WITHOUT_QUERY(REFERER):512%", "the same"),
 		ofRequests("user_agent", "%REQ(USER-AGENT):512%", ""),
 		ofRequests("status", "%RESPONSE_CODE%", "0 when the client went before there was one"),
 		ofRequests("status_details", "%RESPONSE_CODE_DETAILS%", "who made the status and why: via_upstream is the member"),

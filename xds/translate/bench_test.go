@@ -22,6 +22,22 @@ func BenchmarkLoadBalancer(b *testing.B) {
 	}
 }
 
+// BenchmarkFlavor is the same with a flavor that asks for most.
+func BenchmarkFlavor(b *testing.B) {
+	tree := large(100)
+	tree.Flavor = map[string]any{
+		"member_http": map[string]any{"version": "2"}, "request_id": "keep", "access_log": true,
+		"compression": map[string]any{"algorithms": []any{"zstd", "brotli", "gzip"}},
+		"retries":     map[string]any{"retry_on": []any{"5xx"}, "attempts": 2},
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := LoadBalancer(tree); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func large(members int) *model.LoadBalancer {
 	tree := &model.LoadBalancer{
 		ID: "lb", VIPAddress: "192.0.2.10", AdminStateUp: true,

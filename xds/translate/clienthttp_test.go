@@ -15,6 +15,13 @@ import (
 func TestClientHTTP(t *testing.T) {
 	arrived, leave := make(chan struct{}, 1), make(chan struct{})
 	member := server(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			connection, buffered, _ := http.NewResponseController(w).Hijack()
+			_, _ = io.WriteString(connection, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			_, _ = io.Copy(connection, buffered)
+			_ = connection.Close()
+			return
+		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		if r.URL.Path == "/slow" {
 			arrived <- struct{}{}
@@ -25,6 +32,7 @@ func TestClientHTTP(t *testing.T) {
 	serving := func(t *testing.T, limits map[string]any) *model.Listener {
 		t.Helper()
 		web := listener(t, "web", "HTTP", "blue")
+		web.TimeoutClientData, web.TimeoutMemberData = maxTimeout, maxTimeout
 		serve(t, &model.LoadBalancer{
 			Flavor:    map[string]any{"client_http": limits},
 			Listeners: []model.Listener{web}, Pools: []model.Pool{pool("blue", "HTTP", member)},
@@ -61,7 +69,12 @@ func TestClientHTTP(t *testing.T) {
 	})
 	t.Run("duration of a connection", func(t *testing.T) {
 		web := serving(t, map[string]any{"max_connection_duration_ms": 1000, "drain_timeout_ms": 100})
-		busy, idle := dial(t, web), dial(t, web)
+		socket, busy, idle := dial(t, web), dial(t, web), dial(t, web)
+		_, _ = io.WriteString(socket, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		frames := bufio.NewReader(socket)
+		if response, err := http.ReadResponse(frames, nil); err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("got %v, %v", response, err)
+		}
 		_, _ = io.WriteString(busy, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-arrived
 		if response := again(t, idle, bufio.NewReader(idle)); response.StatusCode != http.StatusOK {
@@ -70,10 +83,14 @@ func TestClientHTTP(t *testing.T) {
 		if got := drained(t, idle); got != "" {
 			t.Errorf("got %q", got)
 		}
-		// It is as old, and its request is finished first.
+		// These are as old, and what is on them is finished first: a WebSocket lives on.
 		close(leave)
 		if got := drained(t, busy); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.HasSuffix(got, "\r\n\r\nok") {
 			t.Errorf("got %q", got)
+		}
+		_, _ = io.WriteString(socket, "frame")
+		if got, err := frames.Peek(len("frame")); err != nil || string(got) != "frame" {
+			t.Errorf("got %q, %v", got, err)
 		}
 	})
 	t.Run("streams of HTTP/2", func(t *testing.T) {

@@ -22,6 +22,8 @@
 //   - what a pool's algorithm and persistence need of a listener is there beforehand: a hash of the source that only
 //     clusters with a hashing algorithm ask for, and HTTP filters that are disabled until a route enables them. The one
 //     exception is SOURCE_IP_PORT behind TCP and HTTPS listeners, see tcpHash;
+//   - the access log of a listener knows nothing but the listener: pool and member come from the metadata of clusters and
+//     endpoints, which have them only then, and a policy from the name of its route;
 //   - allowed CIDRs are in the listener and outside of its filter chain: a change of them drains nothing, see
 //     filterChainMatcher. For UDP they end the sessions, as any change of a UDP listener does.
 //

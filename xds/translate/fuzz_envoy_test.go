@@ -102,7 +102,7 @@ func startEnvoy(f *testing.F) *envoy {
 		}
 	}
 	srv, err := server.New(server.Options{TLS: &tls.Config{
-		Certificates: []tls.Certificate{ca.Issue(f, testkit.Named(f, serverName))}, ClientCAs: ca.Pool(), //nolint:gosec // the server sets the version
+		Certificates: []tls.Certificate{ca.Issue(f, testkit.Named(f, serverName))}, ClientCAs: ca.Pool(),
 	}})
 	must(err)
 	socket, err := new(net.ListenConfig).Listen(context.Background(), "unix", filepath.Join(dir, "xds.sock"))

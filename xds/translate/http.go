@@ -60,7 +60,9 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 			AcceptHttp_10:         true,
 			DefaultHostForHttp_10: hostOf(t.vips[0]),
 			EnableTrailers:        true,
-			IgnoreHttp_11Upgrade:  ignoredUpgrades(),
+			// Otherwise Envoy answers 400 to methods that it does not know, such as M-SEARCH.
+			AllowCustomMethods:   true,
+			IgnoreHttp_11Upgrade: ignoredUpgrades(),
 		},
 		UpgradeConfigs:   upgrades(),
 		LocalReplyConfig: replies,

@@ -34,7 +34,11 @@ func (t *translation) memberHTTPOptions(pool *model.Pool) (*anypb.Any, error) {
 	}
 	common.MaxRequestsPerConnection = unlessZero(members.MaxRequests)
 	options := &httpv3.HttpProtocolOptions{CommonHttpProtocolOptions: common}
-	http1 := &corev3.Http1ProtocolOptions{EnableTrailers: true}
+	http1 := &corev3.Http1ProtocolOptions{
+		EnableTrailers: true,
+		// An answer that has a length and chunks is one of chunks, as RFC 9112, 6.3 has it, and not a 502.
+		AllowChunkedLength: true,
+	}
 	http2 := t.http2Windows(&corev3.Http2ProtocolOptions{AllowConnect: true})
 	http2.MaxConcurrentStreams = unlessZero(members.MaxStreams)
 	switch t.memberVersion(pool) {

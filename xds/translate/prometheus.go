@@ -23,11 +23,12 @@ const (
 	// MetricsPath is the one path of a PROMETHEUS listener.
 	MetricsPath = "/metrics"
 
-	// MetadataNamespace is where an endpoint's metadata have the ids of its member and pool, MetadataMember and MetadataPool,
-	// if the load balancer has anything that asks for them.
+	// MetadataNamespace is where an endpoint's metadata have ids, if the load balancer has anything that asks for them.
 	MetadataNamespace = sessionMetadata
-	MetadataMember    = "member"
-	MetadataPool      = "pool"
+	// MetadataMember is the key of the member's id.
+	MetadataMember = "member"
+	// MetadataPool is the key of its pool's id.
+	MetadataPool = "pool"
 )
 
 // What scrapes may take of an amphora. The agent reads Envoy once for all scrapes of a second, so that one that waits
@@ -45,8 +46,8 @@ const (
 // metricsRoutes answers on a PROMETHEUS listener: GET and HEAD of exactly /metrics go to the agent, and everything else
 // is answered 403, as what a policy rejects. There is no other way from it to anything.
 //
-// HAProxy's frontend answers GET of any path with the metrics, and HEAD of any path with a file of the amphora's (!),
-// since all of it goes to Octavia's prometheus-proxy, a subclass of Python's SimpleHTTPRequestHandler.
+// HAProxy's frontend answers GET of any path with the metrics, and HEAD as if it served the amphora's files, since all of it
+// goes to Octavia's prometheus-proxy, a SimpleHTTPRequestHandler of Python's.
 func metricsRoutes(listener *model.Listener) (*routev3.RouteConfiguration, error) {
 	routes := &routev3.RouteConfiguration{
 		Name: listener.ID,

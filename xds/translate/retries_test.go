@@ -73,8 +73,7 @@ func TestRetries(t *testing.T) {
 	}
 	serve(t, lb)
 
-	const rounds = 6
-	// send sends as many requests, and returns how many were answered by each status and how many each member had.
+	// send sends some requests, and returns how many were answered by each status and how many each member had.
 	send := func(t *testing.T, id, method, headers string, body int) (statuses map[int]int, bad, fine int) {
 		t.Helper()
 		failed.Store(0)

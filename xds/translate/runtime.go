@@ -9,13 +9,16 @@ import (
 const maxProgramSize = 100_000
 
 // RuntimeLayer is what resources of this package rely on in the bootstrap of an Envoy. Envoy refuses regular expressions
-// whose program has more than 100 instructions unless its runtime says otherwise: a text of 90 characters is one.
+// whose program has more than 100 instructions unless its runtime says otherwise: a text of 90 characters is one. And it
+// lets chunks pass that are longer than they say, which RFC 9112 forbids and HAProxy answers with 400: two servers that
+// read such a body in two ways take its end for another request.
 func RuntimeLayer() *bootstrapv3.RuntimeLayer {
 	return &bootstrapv3.RuntimeLayer{
 		Name: "octavia",
 		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{
 			Fields: map[string]*structpb.Value{
-				"re2.max_program_size.error_level": structpb.NewNumberValue(maxProgramSize),
+				"re2.max_program_size.error_level":               structpb.NewNumberValue(maxProgramSize),
+				"envoy.reloadable_features.strict_chunk_parsing": structpb.NewBoolValue(true),
 			},
 		}},
 	}

@@ -94,7 +94,9 @@ func session(pool *model.Pool) (*anypb.Any, *corev3.HeaderValueOption, error) {
 
 // memberMetadata is how Envoy knows the id of a member.
 func memberMetadata(member *model.Member) *corev3.Metadata {
-	return octaviaMetadata(map[string]string{memberMetadataKey: member.ID})
+	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+		sessionMetadata: {Fields: map[string]*structpb.Value{MetadataMember: structpb.NewStringValue(member.ID)}},
+	}}
 }
 
 // cookieStatuses are the members that a cookie may lead to: a member of weight 0, which is draining, keeps its clients.

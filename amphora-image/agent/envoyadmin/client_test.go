@@ -62,7 +62,9 @@ func TestAnswers(t *testing.T) {
 			Address: "[2001:db8::1]:80", Weight: 7, Priority: 1, Draining: true,
 			Stats: map[string]uint64{"rq_total": 1<<64 - 1, "cx_total": 0},
 		},
-		{Failed: true, Stats: map[string]uint64{}}, {Failed: true, Stats: map[string]uint64{}}, {Failed: true, Stats: map[string]uint64{}},
+		{Failed: true, Stats: map[string]uint64{}},
+		{Failed: true, Stats: map[string]uint64{}},
+		{Failed: true, Stats: map[string]uint64{}},
 	}}}
 	if diff := cmp.Diff(want, clusters); err != nil || diff != "" {
 		t.Error(err, diff)

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -37,7 +38,7 @@ func (c collector) Collect(values chan<- prometheus.Metric) {
 				}
 				labels := object.labels
 				if metric.Label != "" {
-					labels = append(labels[:len(labels):len(labels)], series.Value)
+					labels = append(slices.Clip(labels), series.Value)
 				}
 				made, err := prometheus.NewConstMetric(desc, metric.Type, value, labels...)
 				if err != nil {

@@ -166,24 +166,23 @@ func tables() string {
 			}
 			fmt.Fprintf(&page, "\n## %s\n\n%s| metric | type | made of | |\n|---|---|---|---|\n", titles[metric.Of], labels)
 		}
-		name, made := "`"+metric.Name+"`", ""
+		name := "`" + metric.Name + "`"
 		if metric.Label != "" {
 			name += " by `" + metric.Label + "`"
 		}
-		for i, series := range metric.Series {
-			if i > 0 {
-				made += "; "
-			}
+		var made []string
+		for _, series := range metric.Series {
+			of := "`" + strings.Join(series.Sum, "` + `") + "`"
 			if series.Value != "" {
-				made += series.Value + ": "
+				of = series.Value + ": " + of
 			}
-			made += "`" + strings.Join(series.Sum, "` + `") + "`"
+			made = append(made, of)
 		}
 		kind := "gauge"
 		if metric.isCounter() {
 			kind = "counter"
 		}
-		fmt.Fprintf(&page, "| %s | %s | %s | %s |\n", name, kind, made, metric.Note)
+		fmt.Fprintf(&page, "| %s | %s | %s | %s |\n", name, kind, strings.Join(made, "; "), metric.Note)
 	}
 	page.WriteString("\n## What amphorae have besides\n\n| not here | because |\n|---|---|\n")
 	for _, omission := range Omissions() {

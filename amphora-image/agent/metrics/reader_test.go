@@ -236,6 +236,26 @@ func TestReadsOnceASecond(t *testing.T) {
 	}
 }
 
+// TestSlowReadingsRest lets a reading take a second.
+func TestSlowReadingsRest(t *testing.T) {
+	envoy, now := &fake{}, time.Unix(1, 0)
+	handler := NewHandler(Options{Envoy: envoy, Now: func() time.Time {
+		if envoy.reads.Load() == 1 {
+			return now.Add(time.Second)
+		}
+		return now
+	}})
+	get(handler, http.MethodGet, "/metrics")
+	now = now.Add(9 * time.Second)
+	if get(handler, http.MethodGet, "/metrics"); envoy.reads.Load() != 1 {
+		t.Error("a tenth of the time is exceeded")
+	}
+	now = now.Add(time.Second)
+	if get(handler, http.MethodGet, "/metrics"); envoy.reads.Load() != 2 {
+		t.Error("there is no other reading")
+	}
+}
+
 func get(handler http.Handler, method, path string) *httptest.ResponseRecorder {
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, httptest.NewRequest(method, path, http.NoBody))

@@ -18,8 +18,11 @@ import (
 )
 
 const (
-	// freshFor is how long a reading is given out: however many scrape, Envoy is read once in that time.
+	// freshFor is how long a reading is given out at least: however many scrape, Envoy is read once in that time.
 	freshFor = time.Second
+	// restFor is how many times as long as a reading took the next one has to wait: with hundreds of listeners on a busy machine
+	// it takes a part of a second of the thread that also takes up what the controller sends.
+	restFor = 10
 	// readTimeout bounds the reading of Envoy. It is shorter than what Envoy gives a scrape.
 	readTimeout = 4 * time.Second
 	// answerTimeout bounds a connection, which is one scrape.
@@ -100,7 +103,7 @@ func NewHandler(options Options) http.Handler {
 	return mux
 }
 
-// page is the last reading as text.
+// page is the last reading as text. Trouble is kept as long.
 type page struct {
 	now    func() time.Time
 	logger *slog.Logger
@@ -109,7 +112,8 @@ type page struct {
 	reader *reader
 	text   []byte
 	err    error
-	read   time.Time
+	// stale is when the next reading is due.
+	stale time.Time
 }
 
 func (p *page) serve(w http.ResponseWriter, request *http.Request) {
@@ -120,15 +124,16 @@ func (p *page) serve(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, "The load balancer's metrics cannot be read now.", http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Content-Type", string(expfmt.FmtText)) //nolint:staticcheck // the one format, as the amphora provider has
+	w.Header().Set("Content-Type", string(expfmt.FmtText))
 	_, _ = w.Write(text)
 }
 
-// get returns the reading of the last second, or makes one. Those who come meanwhile wait for it.
+// get returns the last reading, or makes one. Those who come meanwhile wait for it.
 func (p *page) get(ctx context.Context) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if since := p.now().Sub(p.read); !p.read.IsZero() && since >= 0 && since < freshFor {
+	begin := p.now()
+	if begin.Before(p.stale) {
 		return p.text, p.err
 	}
 	// Who asked may go away; the reading is for the others, too.
@@ -138,7 +143,8 @@ func (p *page) get(ctx context.Context) ([]byte, error) {
 	if p.err != nil {
 		p.logger.Warn("cannot read the load balancer's metrics", "error", p.err)
 	}
-	p.read = p.now()
+	end := p.now()
+	p.stale = end.Add(max(freshFor, restFor*end.Sub(begin)))
 	return p.text, p.err
 }
 

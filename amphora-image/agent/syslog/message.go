@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Severities (RFC 5424, section 6.2.1) that are of use here.
+// Informational is a severity (RFC 5424, section 6.2.1).
 const Informational = 6
 
 // Local0 is the first of the eight facilities that are nobody's, LOCAL0 to LOCAL7.

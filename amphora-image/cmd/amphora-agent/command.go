@@ -34,7 +34,15 @@ The compute driver writes the configuration file. Look at one:
     "drain_seconds": 600,                              how long connections of a changed listener may go on
     "heartbeat_ms": 3000,
     "log_level": "info",                               the agent's: debug, info, warn, error
-    "envoy_log_level": "info"                          Envoy's
+    "envoy_log_level": "info",                         Envoy's
+    "access_log": {                                    of load balancers whose flavor wants one
+      "dir": "/var/log/…",                             access.log, access.log.000001, …; default is run_dir
+      "max_file_bytes": 67108864, "files": 4,          a full file is put aside, the oldest of more than 4 is deleted
+      "targets": ["tls:logs.example:6514"],            syslog receivers: tcp:, tls:, udp:host:port, unix:/path;
+                                                       each but the first stands in for those before it
+      "facility": 0,                                   LOCAL0 to LOCAL7
+      "ca_file": "", "cert_file": "", "key_file": ""   PEM, for receivers over TLS
+    }
   }
 
 To look at its Envoy:   curl --unix-socket <run_dir>/admin.sock http://envoy/help`

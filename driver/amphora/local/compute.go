@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/accesslog"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/credentials"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora"
@@ -51,8 +52,13 @@ type Options struct {
 	CertificateLife                        time.Duration
 	// EnvoyLogLevel and LogLevel: empty is the agent's default.
 	EnvoyLogLevel, LogLevel string
-	Logger                  *slog.Logger
-	Now                     func() time.Time
+	// AccessLog is what the agents do with access logs; its Dir is not heeded.
+	AccessLog accesslog.Config
+	// AccessLogDir is where they are, each in a folder of the amphora's id; empty is log in the amphora's folder of StateDir.
+	// AccessLogGroup is the name of a group that may read them; empty is none.
+	AccessLogDir, AccessLogGroup string
+	Logger                       *slog.Logger
+	Now                          func() time.Time
 }
 
 // Compute implements amphora.Compute. The Manager calls it once at a time per amphora.
@@ -105,6 +111,9 @@ func (c *Compute) Build(ctx context.Context, spec amphora.Spec) (string, error) 
 		return "", err
 	}
 	if err := os.MkdirAll(c.stateDir(id), 0o700); err != nil {
+		return "", err
+	}
+	if err := c.ensureAccessLogDir(id); err != nil {
 		return "", err
 	}
 	if err := c.ensureCredentials(id); err != nil {
@@ -172,7 +181,7 @@ func (c *Compute) Delete(ctx context.Context, a model.Amphora) error {
 			return fmt.Errorf("stop Envoy: %w", err)
 		}
 	}
-	return errors.Join(os.RemoveAll(c.runDir(a.ID)), os.RemoveAll(c.stateDir(a.ID)))
+	return errors.Join(os.RemoveAll(c.runDir(a.ID)), os.RemoveAll(c.accessLogDir(a.ID)), os.RemoveAll(c.stateDir(a.ID)))
 }
 
 func (c *Compute) computeID(id string) (string, error) {

@@ -16,6 +16,8 @@ import (
 )
 
 func (c *Compute) writeConfig(a model.Amphora) error {
+	accessLog := c.options.AccessLog
+	accessLog.Dir = c.accessLogDir(a.ID)
 	data, err := json.MarshalIndent(&agent.Config{
 		AmphoraID:      a.ID,
 		LoadBalancerID: a.LoadBalancerID,
@@ -29,6 +31,7 @@ func (c *Compute) writeConfig(a model.Amphora) error {
 		HeartbeatMS:    c.options.HeartbeatMS,
 		EnvoyLogLevel:  c.options.EnvoyLogLevel,
 		LogLevel:       c.options.LogLevel,
+		AccessLog:      accessLog,
 	}, "", "  ")
 	if err != nil {
 		return err

@@ -45,6 +45,8 @@ writes them. They hold paths and no key.`,
 	flags.StringVar(&options.KeyFile, "key", "/etc/octavia-envoy/amphora/client.key", "its key")
 	flags.StringVar(&options.CAFile, "ca", "/etc/octavia-envoy/amphora/ca.crt", "the CA of the controller's certificate")
 	flags.StringVar(&options.AdminSocket, "admin-socket", "/run/octavia-envoy/amphora/admin.sock", "where Envoy's admin interface listens")
+	flags.StringVar(&options.MetricsSocket, "metrics-socket", "/run/octavia-envoy/amphora/metrics.sock", "where the agent serves the "+
+		"load balancer's metrics")
 	flags.StringVar(&options.SecretDir, "secret-dir", "", "write the files that point at the certificate to this folder; "+
 		"empty writes none, and they are expected beside it")
 	for _, name := range []string{"amphora", "load-balancer", "controller"} {

@@ -150,6 +150,7 @@ func (c *controller) newAmphorae(authority *certs.Authority, fleet *amphora.Flee
 		AgentPath: options.AgentBinary, EnvoyPath: options.EnvoyBinary,
 		Controller: c.configuration.XDS.Listen[0], Namespace: localnetwork.NamespacePath, Enter: localnetwork.InNamespace,
 		Issuer: authority, Concurrency: options.Concurrency, DrainSeconds: int(options.DrainTime.Seconds()), Logger: c.logger,
+		AccessLog: accessLog(options.AccessLog), AccessLogDir: options.AccessLog.Directory, AccessLogGroup: options.AccessLog.Group,
 	})
 	if err != nil {
 		return err

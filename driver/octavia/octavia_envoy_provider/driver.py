@@ -10,7 +10,7 @@ from typing import Any
 from octavia_lib.api.drivers import data_models, provider_base
 from octavia_lib.api.drivers import exceptions as lib_exceptions
 
-from octavia_envoy_provider import client, config, errors, identity, payload
+from octavia_envoy_provider import client, config, errors, identity, payload, request
 
 _ADDITIONAL_VIP_KEYS = ("ip_address", "network_id", "port_id", "subnet_id")
 
@@ -63,8 +63,14 @@ class EnvoyProviderDriver(provider_base.ProviderDriver):
     def loadbalancer_update(
         self, old_loadbalancer: data_models.LoadBalancer, new_loadbalancer: data_models.LoadBalancer
     ) -> None:
-        """Change a load balancer. Source: PUT /v2.0/lbaas/loadbalancers/{id}, which never has vip_sg_ids."""
-        self._update(("v1", "loadbalancers"), old_loadbalancer, new_loadbalancer, "loadbalancer_id")
+        """Change a load balancer. Source: PUT /v2.0/lbaas/loadbalancers/{id}, whose vip_sg_ids Octavia leaves out."""
+        self._update(
+            ("v1", "loadbalancers"),
+            old_loadbalancer,
+            new_loadbalancer,
+            "loadbalancer_id",
+            withheld=request.security_groups(),
+        )
 
     def loadbalancer_delete(self, loadbalancer: data_models.LoadBalancer, cascade: bool = False) -> None:
         """Delete a load balancer. Source: DELETE /v2.0/lbaas/loadbalancers/{id}.
@@ -220,10 +226,19 @@ class EnvoyProviderDriver(provider_base.ProviderDriver):
             "POST", _path(*collection), body=payload.plain(obj), project_id=payload.optional_id(obj, "project_id")
         )
 
-    def _update(self, collection: Sequence[str], old: Any, new: Any, id_attribute: str, *parents: str) -> None:
+    def _update(
+        self,
+        collection: Sequence[str],
+        old: Any,
+        new: Any,
+        id_attribute: str,
+        *parents: str,
+        withheld: dict[str, Any] | None = None,
+    ) -> None:
         path = _path(*collection, payload.required_id(id_attribute, new, old))
         project_id = payload.optional_id(new, "project_id") or payload.optional_id(old, "project_id")
-        self._call("PUT", path, body=payload.patch(old, new, id_attribute, *parents), project_id=project_id)
+        body = {**(withheld or {}), **payload.patch(old, new, id_attribute, *parents)}
+        self._call("PUT", path, body=body, project_id=project_id)
 
     def _delete(self, path: str, obj: Any, query: dict[str, str] | None = None) -> None:
         self._call("DELETE", path, query=query, project_id=payload.optional_id(obj, "project_id"))

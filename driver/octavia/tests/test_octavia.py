@@ -21,10 +21,13 @@ import webob
 from octavia.api.common import hooks
 from octavia.api.drivers import driver_factory
 from octavia.api.drivers import utils as driver_utils
+from octavia.api.v2.types import load_balancer as lb_types
 from octavia.common import config as octavia_config  # noqa: F401  registers Octavia's options
 from octavia.common import data_models as octavia_dm
 from octavia.common import exceptions as octavia_exceptions
 from oslo_context import context
+from pecan import rest
+from wsmeext import pecan as wsme_pecan
 
 
 @pytest.fixture
@@ -264,6 +267,63 @@ def test_request_and_user_are_those_of_the_api_request(controller, all_logs):
     assert headers["x-user-id"] == "user-1"
     assert headers["x-project-id"] == "admin-project"
     assert "(req-of-the-api)" in all_logs.text
+
+
+class LoadBalancers(rest.RestController):
+    """Octavia's PUT of a load balancer, without its database (octavia/api/v2/controllers/load_balancer.py, put)."""
+
+    @wsme_pecan.wsexpose(None, str, status_code=204, body=lb_types.LoadBalancerRootPUT)
+    def put(self, lb_id, load_balancer):
+        lb_dict = load_balancer.loadbalancer.to_dict(render_unsets=False)
+        lb_dict["id"] = lb_id
+        lb_dict.pop("vip", {})
+        new = dm.LoadBalancer.from_dict(driver_utils.lb_dict_to_provider_dict(lb_dict))
+        old = dm.LoadBalancer(loadbalancer_id=lb_id, project_id="proj-1")
+        driver_factory.get_driver("envoy").loadbalancer_update(old, new)
+
+
+def put(app, body):
+    accept = {"Accept": "application/json"}
+    asked = webob.Request.blank("/lb-1", method="PUT", json=body, headers=accept, content_type="application/json")
+    return asked.get_response(app)
+
+
+GROUP = "5d2a9c84-1f6b-4f0c-a3ce-94c7d52e8b32"
+
+
+@pytest.mark.usefixtures("octavia_conf")
+@pytest.mark.parametrize("groups", [[GROUP], [], None])
+def test_security_groups_that_octavia_withholds(groups, controller):
+    app = pecan.Pecan(LoadBalancers())
+    asked = {"loadbalancer": {"name": "n", "vip_sg_ids": groups}}
+
+    assert put(app, asked).status_code == 204
+
+    assert controller.only.body == {"loadbalancer_id": "lb-1", "name": "n", "vip_sg_ids": groups}
+
+
+@pytest.mark.usefixtures("octavia_conf")
+def test_no_security_groups_are_made_up(controller):
+    app = pecan.Pecan(LoadBalancers())
+
+    assert put(app, {"loadbalancer": {"name": "n"}}).status_code == 204
+
+    assert controller.only.body == {"loadbalancer_id": "lb-1", "name": "n"}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"loadbalancer": 5}', b"\xff", b"[" * 100_000])
+def test_a_body_that_is_no_load_balancer(body, loaded, controller):
+    class Anything:
+        @pecan.expose()
+        def index(self, **_):
+            loaded.loadbalancer_update(dm.LoadBalancer(loadbalancer_id="lb-1"), dm.LoadBalancer(name="n"))
+            return "done"
+
+    asked = webob.Request.blank("/", method="POST", body=body, content_type="text/plain")  # of JSON pecan would see
+
+    assert asked.get_response(pecan.Pecan(Anything())).text == "done"
+
+    assert controller.only.body == {"loadbalancer_id": "lb-1", "name": "n"}
 
 
 def test_after_the_request_nothing_of_it_is_left(loaded, controller):

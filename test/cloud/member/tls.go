@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"math/big"
 	"net"
-	"net/http"
 	"time"
 )
 
@@ -27,7 +26,7 @@ func serveTLS(ctx context.Context, name, address string) error {
 	config := &tls.Config{
 		Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12,
 	}
-	return serveWeb(ctx, &http.Server{Handler: handler(name), TLSConfig: config}, tls.NewListener(listener, config))
+	return serveWeb(ctx, tls.NewListener(listener, config), handler(name))
 }
 
 func selfSigned(name string) (tls.Certificate, error) {

@@ -114,7 +114,7 @@ func serveHTTP(ctx context.Context, name, address string) error {
 	if err != nil {
 		return err
 	}
-	return serveWeb(ctx, &http.Server{Handler: handler(name)}, listener)
+	return serveWeb(ctx, listener, handler(name))
 }
 
 // proxyHeader is the key of a connection's PROXY header in the contexts of its requests.
@@ -129,23 +129,25 @@ func serveProxied(ctx context.Context, name, address string) error {
 		Listener: listener, ReadHeaderTimeout: time.Minute,
 		ConnPolicy: func(proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) { return proxyproto.REQUIRE, nil },
 	}
-	server := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if connection, ok := r.Context().Value(proxyHeader{}).(*proxyproto.Conn); ok {
-				r = r.WithContext(context.WithValue(r.Context(), proxyHeader{}, connection.ProxyHeader()))
-			}
-			handler(name).ServeHTTP(w, r)
-		}),
-		ConnContext: func(ctx context.Context, connection net.Conn) context.Context {
-			return context.WithValue(ctx, proxyHeader{}, connection)
-		},
-	}
-	return serveWeb(ctx, server, proxied)
+	return serveWeb(ctx, proxied, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if connection, ok := r.Context().Value(connectionKey{}).(*proxyproto.Conn); ok {
+			r = r.WithContext(context.WithValue(r.Context(), proxyHeader{}, connection.ProxyHeader()))
+		}
+		handler(name).ServeHTTP(w, r)
+	}))
 }
 
+// connectionKey is the key of the connection in the contexts of its requests.
+type connectionKey struct{}
+
 // serveWeb serves until the context ends.
-func serveWeb(ctx context.Context, server *http.Server, listener net.Listener) error {
-	server.ReadHeaderTimeout = time.Minute
+func serveWeb(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: time.Minute,
+		ConnContext: func(ctx context.Context, connection net.Conn) context.Context {
+			return context.WithValue(ctx, connectionKey{}, connection)
+		},
+	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	return server.Serve(listener)

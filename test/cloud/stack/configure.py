@@ -78,6 +78,7 @@ def environment(instance, venv, envoy, cloud, lab):
         "OE_MYSQL_SOCKET": instance.mysql_socket,
         "OE_NETWORK_ID": lab.network_id,
         "OE_SUBNET_ID": lab.subnet_id,
+        "OE_SUBNET6_ID": lab.subnet6_id,
         "OE_BRIDGE": lab.bridge,
         "OPENSTACK": venv / "bin" / "openstack",
         "ENVOY_PATH": envoy,
@@ -89,6 +90,7 @@ def environment(instance, venv, envoy, cloud, lab):
     for host in HOSTS:
         values[f"OE_{host.role.upper()}_NETNS"] = host.namespace(instance)
         values[f"OE_{host.role.upper()}_ADDRESS"] = host.address
+        values[f"OE_{host.role.upper()}_ADDRESS6"] = host.address6
         values[f"OE_{host.role.upper()}_ADDRESSES"] = ",".join((host.address, *host.more))
     values |= {
         "OS_AUTH_URL": instance.auth_url, "OS_IDENTITY_API_VERSION": "3", "OS_REGION_NAME": "RegionOne",

@@ -21,6 +21,9 @@ PORTS = {"keystone": 0, "xds": 180, "barbican": 311, "neutron": 696, "octavia": 
 # The network that every instance has. Neutron hands out .50 to .250; the hosts of the lab live below.
 NETWORK, SUBNET = "public", "public-subnet"
 CIDR, GATEWAY, POOL = "203.0.113.0/24", "203.0.113.1", ("203.0.113.50", "203.0.113.250")
+# The same network's subnet of IPv6. A host's address there ends as its other one does.
+SUBNET6, PREFIX6 = f"{SUBNET}-v6", "2001:db8:113::"
+CIDR6, GATEWAY6, POOL6 = f"{PREFIX6}/64", f"{PREFIX6}1", (f"{PREFIX6}50", f"{PREFIX6}250")
 
 
 @dataclass(frozen=True)

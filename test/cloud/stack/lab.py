@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .build import BINARIES
-from .instance import CIDR, GATEWAY, NETWORK, POOL, SUBNET
+from .instance import CIDR, CIDR6, GATEWAY, GATEWAY6, NETWORK, POOL, POOL6, PREFIX6, SUBNET, SUBNET6
 from .process import Process
 from .rest import Cloud
 from .shell import run
@@ -26,6 +26,10 @@ class Host:
     serves: tuple = ()
     # More addresses of the interface: whoever binds to one of them is another client.
     more: tuple = ()
+
+    @property
+    def address6(self):
+        return PREFIX6 + self.address.rpartition(".")[2]
 
     def namespace(self, instance):
         return f"{instance.name}-{self.role}"
@@ -43,10 +47,11 @@ HOSTS = (
 
 @dataclass(frozen=True)
 class Lab:
-    """The ids that programs need: of the Neutron network, its subnet, and its bridge's name."""
+    """The ids that programs need: of the Neutron network, its subnets, and its bridge's name."""
 
     network_id: str
     subnet_id: str
+    subnet6_id: str
 
     @property
     def bridge(self):
@@ -60,13 +65,12 @@ def bridge_of(network_id):
 
 def build(instance):
     """Creates what is missing of network, bridge and hosts, and starts the hosts' servers."""
-    network_id, subnet_id = _network(instance)
-    lab = Lab(network_id, subnet_id)
+    lab = _network(instance)
     if not _link_exists(lab.bridge):
         run("ip", "link", "add", lab.bridge, "type", "bridge")
     run("ip", "link", "set", lab.bridge, "up")
     for host in HOSTS:
-        _plug(host.namespace(instance), (host.address, *host.more), lab.bridge)
+        _plug(host.namespace(instance), (host.address, *host.more, host.address6), lab.bridge)
         if host.serves:
             _serve(instance, host)
     return lab
@@ -114,16 +118,20 @@ def _ip(*words):
 
 
 def _network(instance):
-    """The ids of network and subnet in Neutron, created if missing."""
+    """Network and subnets in Neutron, created if missing."""
     cloud = Cloud(instance)
     networks = cloud.get("network", f"/v2.0/networks?name={NETWORK}")["networks"]
     network = networks[0] if networks else cloud.post("network", "/v2.0/networks", {"network": {
         "name": NETWORK, "router:external": True, "shared": True}})["network"]
-    subnets = cloud.get("network", f"/v2.0/subnets?name={SUBNET}")["subnets"]
-    subnet = subnets[0] if subnets else cloud.post("network", "/v2.0/subnets", {"subnet": {
-        "name": SUBNET, "network_id": network["id"], "ip_version": 4, "cidr": CIDR, "gateway_ip": GATEWAY,
-        "enable_dhcp": False, "allocation_pools": [{"start": POOL[0], "end": POOL[1]}]}})["subnet"]
-    return network["id"], subnet["id"]
+
+    def subnet(name, version, cidr, gateway, pool):
+        subnets = cloud.get("network", f"/v2.0/subnets?name={name}")["subnets"]
+        made = subnets[0] if subnets else cloud.post("network", "/v2.0/subnets", {"subnet": {
+            "name": name, "network_id": network["id"], "ip_version": version, "cidr": cidr, "gateway_ip": gateway,
+            "enable_dhcp": False, "allocation_pools": [{"start": pool[0], "end": pool[1]}]}})["subnet"]
+        return made["id"]
+
+    return Lab(network["id"], subnet(SUBNET, 4, CIDR, GATEWAY, POOL), subnet(SUBNET6, 6, CIDR6, GATEWAY6, POOL6))
 
 
 def _plug(namespace, addresses, bridge):
@@ -134,9 +142,10 @@ def _plug(namespace, addresses, bridge):
         run("ip", "link", "add", namespace, "type", "veth", "peer", "name", "eth0", "netns", namespace)
     run("ip", "link", "set", namespace, "master", bridge, "up")
     inside = ("ip", "-netns", namespace)
-    prefix = ipaddress.ip_network(CIDR).prefixlen
-    for address in addresses:
-        run(*inside, "address", "replace", f"{address}/{prefix}", "dev", "eth0")
+    for address in map(ipaddress.ip_address, addresses):
+        cidr, flags = (CIDR, []) if address.version == 4 else (CIDR6, ["nodad"])  # usable at once
+        prefix = ipaddress.ip_network(cidr).prefixlen
+        run(*inside, "address", "replace", f"{address}/{prefix}", "dev", "eth0", *flags)
     for interface in ("lo", "eth0"):
         run(*inside, "link", "set", interface, "up")
 

@@ -1,0 +1,97 @@
+package flavorcost
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
+)
+
+// proxy is a running Envoy with one worker.
+type proxy struct {
+	address string
+	pid     int
+}
+
+// start runs an Envoy that serves a member with a flavor until the end of the benchmark.
+func start(b *testing.B, flavor map[string]any, member netip.AddrPort) *proxy {
+	b.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	place := netip.MustParseAddrPort(free.Addr().String())
+	require.NoError(b, free.Close())
+	resources, err := translate.LoadBalancer(&model.LoadBalancer{
+		ID: "lb", VIPAddress: "127.0.0.1", AdminStateUp: true, Flavor: flavor,
+		Listeners: []model.Listener{{
+			ID: "web", Protocol: model.ProtocolHTTP, ProtocolPort: int(place.Port()), DefaultPoolID: "pool", AdminStateUp: true, ConnectionLimit: -1,
+		}},
+		Pools: []model.Pool{{
+			ID: "pool", Protocol: model.ProtocolHTTP, LBAlgorithm: model.AlgorithmRoundRobin, AdminStateUp: true,
+			Members: []model.Member{{
+				ID: "member", Address: member.Addr().String(), ProtocolPort: int(member.Port()), Weight: 1, AdminStateUp: true,
+			}},
+		}},
+	})
+	require.NoError(b, err)
+	static, err := translate.Static(resources)
+	require.NoError(b, err)
+	document, err := protojson.Marshal(static)
+	require.NoError(b, err)
+	file := filepath.Join(b.TempDir(), "envoy.json")
+	require.NoError(b, os.WriteFile(file, document, 0o600))
+
+	command := exec.Command(envoybin.Path(b), "--config-path", file, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error")
+	command.Dir = filepath.Dir(file)
+	command.Stderr = os.Stderr
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(b, command.Start())
+	b.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	p := &proxy{address: place.String(), pid: command.Process.Pid}
+	testkit.Eventually(b, func() error {
+		response, err := http.Get("http://" + p.address + "/")
+		if err != nil {
+			return err
+		}
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("answered %s", response.Status)
+		}
+		return response.Body.Close()
+	})
+	return p
+}
+
+// cpu is the time that the threads of the Envoy have run.
+func (p *proxy) cpu(b *testing.B) time.Duration {
+	b.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.pid))
+	require.NoError(b, err)
+	require.NotEmpty(b, files)
+	var total time.Duration
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(b, err)
+		nanoseconds, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
+		require.NoError(b, err)
+		total += time.Duration(nanoseconds)
+	}
+	return total
+}
