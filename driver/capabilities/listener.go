@@ -18,67 +18,19 @@ const (
 
 func listenerProtocols() (supported []string, refused map[string]string) {
 	supported = []string{
-		model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolUDP, model.ProtocolPrometheus,
+		model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolTerminatedHTTPS, model.ProtocolUDP, model.ProtocolPrometheus,
 	}
 	return supported, map[string]string{
 		model.ProtocolSCTP: "Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
-		model.ProtocolTerminatedHTTPS: "TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which " +
-			"passes TLS through to the members.",
 	}
 }
 
 func listenerRefusals() []refusal[model.Listener] {
-	const certificates = " not supported yet, as TLS is not terminated here; use an HTTPS listener without it, which " +
-		"passes TLS through to the members."
 	return []refusal[model.Listener]{
 		{
 			"connection_limit",
 			func(l *model.Listener) bool { return l.Protocol == model.ProtocolUDP && l.ConnectionLimit > 0 },
 			"A connection limit is not supported for UDP; leave connection_limit at -1, which is no limit.",
-		},
-		{
-			"default_tls_container_ref",
-			func(l *model.Listener) bool { return l.DefaultTLSContainerRef != "" || l.DefaultTLSContainer != nil },
-			"Certificates are" + certificates,
-		},
-		{
-			"sni_container_refs",
-			func(l *model.Listener) bool { return len(l.SNIContainerRefs)+len(l.SNIContainers) > 0 },
-			"SNI certificates are" + certificates,
-		},
-		{
-			"client_ca_tls_container_ref",
-			func(l *model.Listener) bool { return l.ClientCATLSContainerRef != "" || l.ClientCATLSContainer != "" },
-			"Client certificates are" + certificates,
-		},
-		{
-			"client_crl_container_ref",
-			func(l *model.Listener) bool { return l.ClientCRLContainerRef != "" || l.ClientCRLContainer != "" },
-			"Revocation lists are" + certificates,
-		},
-		{
-			"client_authentication",
-			func(l *model.Listener) bool { return l.ClientAuthentication != "" && l.ClientAuthentication != "NONE" },
-			"Client authentication is" + certificates,
-		},
-		{
-			"tls_versions", func(l *model.Listener) bool { return asksForTLSVersions(l.TLSVersions) },
-			"TLS versions are" + certificates,
-		},
-		{
-			"tls_ciphers", func(l *model.Listener) bool { return asksForTLSCiphers(l.TLSCiphers) },
-			"TLS ciphers are" + certificates,
-		},
-		{
-			"alpn_protocols", func(l *model.Listener) bool { return asksForALPN(l.ALPNProtocols) },
-			"ALPN protocols are" + certificates,
-		},
-		{
-			"hsts_max_age",
-			func(l *model.Listener) bool {
-				return l.HSTSMaxAge != nil || l.HSTSIncludeSubdomains || l.HSTSPreload
-			},
-			"HSTS is not supported yet; have the members send Strict-Transport-Security themselves.",
 		},
 	}
 }
@@ -104,6 +56,7 @@ func (c *checker) listener(i int, l *model.Listener) {
 	c.insertHeaders(o, l)
 	c.allowedCIDRs(o, l)
 	refuse(c, o, l, listenerRefusals())
+	c.listenerTLS(o, l)
 	if l.DefaultPoolID != "" {
 		c.usesPool(o, "default_pool_id", l, l.DefaultPoolID)
 	}

@@ -44,7 +44,7 @@ func (c *checker) pool(i int, p *model.Pool) {
 	c.choice(o, "lb_algorithm", p.LBAlgorithm, poolAlgorithms(), nil)
 	c.sessionPersistence(o, p)
 	refuse(c, o, p, poolRefusals())
-	refuse(c, o, p, poolTLSRefusals())
+	c.poolTLS(o, p)
 	if p.HealthMonitor != nil {
 		c.healthMonitor(o, p)
 	}

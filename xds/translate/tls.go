@@ -104,6 +104,12 @@ func tlsParameters(versions []string, list string) (*tlsv3.TlsParameters, error)
 	return parameters, nil
 }
 
+// CheckTLSVersions says why a list of Octavia's tls_versions cannot be served.
+func CheckTLSVersions(versions []string) error {
+	_, _, err := tlsRange(versions)
+	return err
+}
+
 // tlsRange turns Octavia's list of versions into Envoy's range; none is Octavia's default, TLS 1.2 and 1.3.
 func tlsRange(versions []string) (lowest, highest tlsv3.TlsParameters_TlsProtocol, err error) {
 	if len(versions) == 0 {

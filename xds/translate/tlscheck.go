@@ -24,7 +24,9 @@ func (t *translation) checkTLS(listener *model.Listener, refuse func(field, reas
 		if place.Role == model.RoleClientCRL && listener.ClientCATLSContainerRef == "" {
 			refuse(secretField(place), "a revocation list needs client_ca_tls_container_ref beside it")
 		}
-		if err := checkSecret(place); err != nil {
+		if place.Missing() {
+			refuse(secretField(place), fmt.Sprintf("what %.128s refers to could not be read", place.URL))
+		} else if err := errors.Join(CheckSecret(place), mustStaple(place)); err != nil {
 			refuse(secretField(place), err.Error())
 		}
 	}
@@ -100,7 +102,9 @@ func checkMemberTLS(pool *model.Pool, refuse func(field, reason string)) {
 		if place.Role == model.RoleCRL && pool.CATLSContainerRef == "" {
 			refuse(secretField(place), "a revocation list needs ca_tls_container_ref beside it")
 		}
-		if err := checkSecret(place); err != nil {
+		if place.Missing() {
+			refuse(secretField(place), fmt.Sprintf("what %.128s refers to could not be read", place.URL))
+		} else if err := CheckSecret(place); err != nil {
 			refuse(secretField(place), err.Error())
 		}
 	}
@@ -127,13 +131,14 @@ func secretField(place model.Secret) string {
 	return "crl_container_ref"
 }
 
-// checkSecret says why Envoy would not take what a place holds. No error holds any of it.
-func checkSecret(place model.Secret) error {
+// CheckSecret says why Envoy would not take what a place of a tree holds; nil for a place that holds nothing. No error holds
+// any of it.
+func CheckSecret(place model.Secret) error {
 	switch {
 	case place.Missing():
-		return fmt.Errorf("what %.128s refers to could not be read", place.URL)
+		return nil
 	case place.IsCertificate():
-		return checkCertificate(place)
+		return checkCertificate(place.Certificate())
 	case place.Role == model.RoleClientCRL || place.Role == model.RoleCRL:
 		return checkBundle(place.PEM(), "X509 CRL", func(der []byte) error { _, err := x509.ParseRevocationList(der); return err })
 	}
@@ -143,8 +148,7 @@ func checkSecret(place model.Secret) error {
 // minRSABits is BoringSSL's: Envoy refuses certificates with shorter RSA keys.
 const minRSABits = 2048
 
-func checkCertificate(place model.Secret) error {
-	container := place.Certificate()
+func checkCertificate(container *model.TLSContainer) error {
 	if container.Passphrase != "" {
 		return nil // Envoy decrypts the key itself; Octavia hands over keys in clear
 	}
@@ -165,17 +169,23 @@ func checkCertificate(place model.Secret) error {
 	default:
 		return errors.New("its key is neither RSA nor ECDSA, which are what Envoy has")
 	}
-	if place.Role == model.RoleClient {
-		return nil // nobody staples to a client's
-	}
-	return mustStaple(pair.Leaf, container)
+	return nil
 }
 
 // mustStaple refuses a certificate that clients may take with a stapled response alone (RFC 7633) while there is none.
 // Envoy would refuse it, too.
-func mustStaple(certificate *x509.Certificate, container *model.TLSContainer) error {
-	if len(container.OCSPResponse) > 0 {
+func mustStaple(place model.Secret) error {
+	container := place.Certificate()
+	if container == nil || len(container.OCSPResponse) > 0 {
 		return nil
+	}
+	block, _ := pem.Decode([]byte(container.Certificate))
+	if block == nil {
+		return nil
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil // CheckSecret has said so
 	}
 	for _, extension := range certificate.Extensions {
 		if extension.Id.String() == "1.3.6.1.5.5.7.1.24" {
