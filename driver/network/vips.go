@@ -15,8 +15,8 @@ func additionalField(i int, name string) string {
 }
 
 // checkAdditional checks what octavia-api has checked, too (load_balancer.py,
-// _validate_subnets_share_network_but_no_duplicates), and that no additional VIP asks for a port of its own: Octavia's API
-// takes a port_id there, and nobody uses it.
+// _validate_subnets_share_network_but_no_duplicates), and that no additional VIP asks for a port of its own; octavia-api
+// itself writes the VIP's port over that which a user may have given (repositories.py, create_load_balancer_and_vip).
 func checkAdditional(request model.VIPRequest) error {
 	used := map[string]bool{request.VIP.SubnetID: true} // that of a user's port may not be known yet
 	for i, vip := range request.AdditionalVIPs {

@@ -286,6 +286,86 @@ func TestEnvoyDoesNotOpenItsLogAnew(t *testing.T) {
 	}
 }
 
+// TestTheSenderHoldsWhatIsEmptied: the file that it sends from begins anew.
+func TestTheSenderHoldsWhatIsEmptied(t *testing.T) {
+	k, envoy := rig(t, Config{MaxFileBytes: 2000, Files: 3})
+	envoy.reopen()
+	envoy.refuses = true
+	envoy.write(100)
+	k.mustTend(t)
+	held, err := k.spool.next()
+	if err != nil || len(held.lines) == 0 {
+		t.Fatal(held, err)
+	}
+	for range askedOften {
+		k.mustTend(t)
+	}
+	k.spool.commit(held, len(held.lines))
+	envoy.write(10)
+	if got := take(t, k.spool); len(got) != 10 || numberOf(t, got[0]) != 100 {
+		t.Errorf("got %.60q", got)
+	}
+}
+
+// TestNoLineIsLostBetweenTwoLooks is TestNoLineIsLost with a writer that waits for nobody.
+func TestNoLineIsLostBetweenTwoLooks(t *testing.T) {
+	k, envoy := rig(t, Config{MaxFileBytes: 2000, Files: 10_000})
+	asked := make(chan struct{}, 1)
+	k.admin = asks(asked)
+	envoy.reopen()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for range 5000 {
+			envoy.write(5)
+			select {
+			case <-asked:
+				envoy.write(5)
+				envoy.asked = true
+				envoy.reopen()
+			default:
+			}
+		}
+	}()
+	next := 0
+	for ended := false; ; {
+		k.mustTend(t)
+		lines := take(t, k.spool)
+		for _, line := range lines {
+			if number := numberOf(t, line); number != next {
+				t.Fatalf("line %d after %d", number, next-1)
+			}
+			next++
+		}
+		if ended && len(lines) == 0 {
+			break
+		}
+		select {
+		case <-written:
+			ended = true
+		default:
+		}
+	}
+	if next != envoy.lines {
+		t.Errorf("%d lines of %d", next, envoy.lines)
+	}
+}
+
+// asks hands on that Envoy was asked to open its log anew.
+type asks chan struct{}
+
+// Do implements Admin.
+func (a asks) Do(context.Context, string, string) ([]byte, error) {
+	select {
+	case a <- struct{}{}:
+	default:
+	}
+	return nil, nil
+}
+
+// Stats implements Admin.
+func (asks) Stats(context.Context, string) (map[string]uint64, error) { return nil, nil }
+
 func TestFilesOfOthersStay(t *testing.T) {
 	k, envoy := rig(t, Config{MaxFileBytes: 100, Files: 2})
 	others := []string{"access.log.1", "access.log.gz", "access.log.000001.gz", "other.log", "access.log.-00001"}
