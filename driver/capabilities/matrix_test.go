@@ -183,6 +183,7 @@ func minimal(t *testing.T, asked map[string]any) *model.LoadBalancer {
 	require.NoError(t, err)
 	lb := new(model.LoadBalancer)
 	require.NoError(t, json.Unmarshal(document, lb))
+	fill(t, lb)
 	return lb
 }
 

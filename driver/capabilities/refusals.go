@@ -71,8 +71,9 @@ func ValidID(id string) bool {
 }
 
 // clip keeps a value of the user's short enough for a sentence.
-func clip(value string) string {
-	const limit = 64
+func clip(value string) string { return clipTo(value, 64) }
+
+func clipTo(value string, limit int) string {
 	if runes := []rune(value); len(runes) > limit {
 		return string(runes[:limit]) + "…"
 	}
@@ -80,13 +81,16 @@ func clip(value string) string {
 }
 
 // plain is clip for a value that stands in a sentence without quotes: what cannot be printed is a question mark.
-func plain(value string) string {
+func plain(value string) string { return printable(value, 64) }
+
+// printable is plain with a limit of its own, in characters.
+func printable(value string, limit int) string {
 	return strings.Map(func(char rune) rune {
 		if char == utf8.RuneError || !unicode.IsPrint(char) {
 			return '?'
 		}
 		return char
-	}, clip(value))
+	}, clipTo(value, limit))
 }
 
 // enumerate joins names as a sentence does: A, B and C.

@@ -20,12 +20,6 @@ func onMember(f func(*model.Member)) change {
 	return func(lb *model.LoadBalancer) { f(&lb.Pools[0].Members[0]) }
 }
 
-const (
-	passThrough = " not supported yet, as TLS is not terminated here; use an HTTPS listener without it, which passes TLS " +
-		"through to the members."
-	noPoolTLS = " not supported yet; use a pool without it, and an HTTPS pool to pass TLS through to the members."
-)
-
 type refusal struct {
 	change change
 	want   string
@@ -86,11 +80,7 @@ func unsupported() map[string]refusal {
 					ID: listenerID, Protocol: "PROMETHEUS", ProtocolPort: 8088, DefaultTLSContainerRef: "ref",
 				}
 			},
-			"listeners[0].default_tls_container_ref: Certificates are" + passThrough,
-		},
-		"TERMINATED_HTTPS": {
-			onListener(func(l *model.Listener) { l.Protocol = "TERMINATED_HTTPS" }),
-			"listeners[0].protocol: TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which passes TLS through to the members.",
+			"listeners[0].default_tls_container_ref: A listener of protocol PROMETHEUS has no default_tls_container_ref; use a TERMINATED_HTTPS listener.",
 		},
 		"headers of TCP": {
 			func(lb *model.LoadBalancer) {
@@ -108,43 +98,35 @@ func unsupported() map[string]refusal {
 		},
 		"certificate": {
 			onListener(func(l *model.Listener) { l.DefaultTLSContainerRef = "ref" }),
-			"listeners[0].default_tls_container_ref: Certificates are" + passThrough,
+			"listeners[0].default_tls_container_ref: A listener of protocol HTTP has no default_tls_container_ref; use a TERMINATED_HTTPS listener.",
 		},
 		"certificate data": {
 			onListener(func(l *model.Listener) { l.DefaultTLSContainer = &model.TLSContainer{PrivateKey: "K"} }),
-			"listeners[0].default_tls_container_ref: Certificates are" + passThrough,
+			"listeners[0].default_tls_container_ref: A listener of protocol HTTP has no default_tls_container_ref; use a TERMINATED_HTTPS listener.",
 		},
 		"SNI": {
 			onListener(func(l *model.Listener) { l.SNIContainerRefs = []string{"ref"} }),
-			"listeners[0].sni_container_refs: SNI certificates are" + passThrough,
+			"listeners[0].sni_container_refs: A listener of protocol HTTP has no sni_container_refs; use a TERMINATED_HTTPS listener.",
 		},
 		"client CA": {
 			onListener(func(l *model.Listener) { l.ClientCATLSContainerRef = "ref" }),
-			"listeners[0].client_ca_tls_container_ref: Client certificates are" + passThrough,
+			"listeners[0].client_ca_tls_container_ref: A listener of protocol HTTP has no client_ca_tls_container_ref; use a TERMINATED_HTTPS listener.",
 		},
 		"client CRL": {
 			onListener(func(l *model.Listener) { l.ClientCRLContainerRef = "ref" }),
-			"listeners[0].client_crl_container_ref: Revocation lists are" + passThrough,
+			"listeners[0].client_crl_container_ref: A listener of protocol HTTP has no client_crl_container_ref; use a TERMINATED_HTTPS listener.",
 		},
 		"client authentication": {
 			onListener(func(l *model.Listener) { l.ClientAuthentication = "OPTIONAL" }),
-			"listeners[0].client_authentication: Client authentication is" + passThrough,
-		},
-		"TLS versions": {
-			onListener(func(l *model.Listener) { l.TLSVersions = []string{"TLSv1.3"} }),
-			"listeners[0].tls_versions: TLS versions are" + passThrough,
-		},
-		"TLS ciphers": {
-			onListener(func(l *model.Listener) { l.TLSCiphers = "HIGH" }),
-			"listeners[0].tls_ciphers: TLS ciphers are" + passThrough,
-		},
-		"ALPN": {
-			onListener(func(l *model.Listener) { l.ALPNProtocols = []string{"h2"} }),
-			"listeners[0].alpn_protocols: ALPN protocols are" + passThrough,
+			"listeners[0].client_authentication: A listener of protocol HTTP has no client_authentication; use a TERMINATED_HTTPS listener.",
 		},
 		"HSTS": {
 			onListener(func(l *model.Listener) { l.HSTSMaxAge = &age }),
-			"listeners[0].hsts_max_age: HSTS is not supported yet; have the members send Strict-Transport-Security themselves.",
+			"listeners[0].hsts_max_age: A listener of protocol HTTP has no hsts_max_age; use a TERMINATED_HTTPS listener.",
+		},
+		"HSTS preload": {
+			onListener(func(l *model.Listener) { l.HSTSPreload = true }),
+			"listeners[0].hsts_max_age: A listener of protocol HTTP has no hsts_max_age; use a TERMINATED_HTTPS listener.",
 		},
 		"rule about TLS": {
 			onRule(func(r *model.L7Rule) { r.Type = "SSL_DN_FIELD" }),
@@ -203,33 +185,23 @@ func unsupported() map[string]refusal {
 			}),
 			"pools[0].session_persistence: A persistence_granularity is not supported: each address is a client of its own; create the pool without it.",
 		},
-		"pool TLS": {
-			onPool(func(p *model.Pool) { p.TLSEnabled = true }),
-			"pools[0].tls_enabled: TLS to the members is" + noPoolTLS,
-		},
 		"pool certificate": {
 			onPool(func(p *model.Pool) { p.TLSContainerRef = "ref" }),
-			"pools[0].tls_container_ref: A client certificate for the members is" + noPoolTLS,
+			"pools[0].tls_container_ref: It is for TLS to the members; set tls_enabled, too.",
 		},
 		"pool CA": {
 			onPool(func(p *model.Pool) { p.CATLSContainerRef = "ref" }),
-			"pools[0].ca_tls_container_ref: A CA for the members is" + noPoolTLS,
+			"pools[0].ca_tls_container_ref: It is for TLS to the members; set tls_enabled, too.",
 		},
 		"pool CRL": {
 			onPool(func(p *model.Pool) { p.CRLContainerRef = "ref" }),
-			"pools[0].crl_container_ref: A revocation list for the members is" + noPoolTLS,
+			"pools[0].crl_container_ref: It is for TLS to the members; set tls_enabled, too.",
 		},
-		"pool TLS versions": {
-			onPool(func(p *model.Pool) { p.TLSVersions = []string{"TLSv1.2"} }),
-			"pools[0].tls_versions: A choice of TLS versions to the members is" + noPoolTLS,
-		},
-		"pool TLS ciphers": {
-			onPool(func(p *model.Pool) { p.TLSCiphers = "HIGH" }),
-			"pools[0].tls_ciphers: A choice of TLS ciphers to the members is" + noPoolTLS,
-		},
-		"pool ALPN": {
-			onPool(func(p *model.Pool) { p.ALPNProtocols = []string{"h2"} }),
-			"pools[0].alpn_protocols: A choice of ALPN protocols to the members is" + noPoolTLS,
+		"TLS of UDP": {
+			func(lb *model.LoadBalancer) {
+				lb.Listeners[0].Protocol, lb.Pools[0].Protocol, lb.Pools[0].TLSEnabled = "UDP", "UDP", true
+			},
+			"pools[0].tls_enabled: TLS to the members is not supported for UDP; leave tls_enabled off.",
 		},
 		"monitor": {
 			onPool(func(p *model.Pool) { p.HealthMonitor = &model.HealthMonitor{ID: otherID, PoolID: poolID} }),
@@ -328,7 +300,7 @@ func invalid() map[string]refusal {
 		},
 		"protocol": {
 			onListener(func(l *model.Listener) { l.Protocol = "GOPHER" }),
-			`listeners[0].protocol: "GOPHER" is not a value of protocol in Octavia; supported are HTTP, TCP, HTTPS, UDP and PROMETHEUS.`,
+			`listeners[0].protocol: "GOPHER" is not a value of protocol in Octavia; supported are HTTP, TCP, HTTPS, TERMINATED_HTTPS, UDP and PROMETHEUS.`,
 		},
 		"port 0": {
 			onListener(func(l *model.Listener) { l.ProtocolPort = 0 }),

@@ -17,7 +17,7 @@ import (
 // TestEverySentenceIsTested holds that each sentence of this package, which its users read, is in one of the tables of the
 // tests, word for word.
 func TestEverySentenceIsTested(t *testing.T) {
-	tested := testedSentences()
+	tested := testedSentences(t)
 	found := 0
 	for sentence, where := range sentences(t) {
 		found++
@@ -30,7 +30,8 @@ func TestEverySentenceIsTested(t *testing.T) {
 	assert.Greater(t, found, 40)
 }
 
-func testedSentences() []string {
+func testedSentences(t *testing.T) []string {
+	t.Helper()
 	all := []string{
 		"loadbalancer_topology: The topology ACTIVE_STANDBY is not supported yet; use a flavor with loadbalancer_topology SINGLE.", // TestFlavor
 	}
@@ -38,6 +39,9 @@ func testedSentences() []string {
 		all = append(all, test.want)
 	}
 	for _, test := range invalid() {
+		all = append(all, test.want)
+	}
+	for _, test := range tlsRefused(t) {
 		all = append(all, test.want)
 	}
 	for _, test := range l7Refused() {

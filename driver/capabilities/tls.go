@@ -36,6 +36,9 @@ func (c *checker) listenerTLS(o object, l *model.Listener) {
 			c.invalid(o, "client_crl_container_ref", "A revocation list belongs to client_ca_tls_container_ref, which is missing.")
 		}
 	}
+	if age := l.HSTSMaxAge; age != nil && *age < 0 {
+		c.invalid(o, "hsts_max_age", "hsts_max_age must be 0 or more seconds, not %d.", *age)
+	}
 	c.tlsParameters(o, l.TLSVersions, l.TLSCiphers, l.ALPNProtocols)
 }
 
@@ -54,7 +57,7 @@ func (c *checker) noTLS(o object, l *model.Listener) {
 	} {
 		if attribute.set {
 			c.unsupported(o, attribute.field, fmt.Sprintf("A listener of protocol %s has no %s; use a TERMINATED_HTTPS listener.",
-				clip(l.Protocol), attribute.field))
+				plain(l.Protocol), attribute.field))
 		}
 	}
 }
@@ -84,19 +87,19 @@ func (c *checker) poolTLS(o object, p *model.Pool) {
 // secret refuses a certificate, or a bundle, that Envoy would not take. What has not been read is not judged.
 func (c *checker) secret(o object, place model.Secret) {
 	if err := translate.CheckSecret(place); err != nil {
-		c.unsupported(o, secretField(place), fmt.Sprintf("%s cannot be used: %s.", plain(clip(place.URL)), err))
+		c.unsupported(o, secretField(place), fmt.Sprintf("%s cannot be used: %s.", printable(place.URL, 128), printable(err.Error(), 200)))
 	}
 }
 
 // tlsParameters checks versions, ciphers and protocols.
 func (c *checker) tlsParameters(o object, versions []string, list string, protocols []string) {
 	if err := translate.CheckTLSVersions(versions); err != nil {
-		c.unsupported(o, "tls_versions", fmt.Sprintf("The TLS versions cannot be served: %s.", plain(err.Error())))
+		c.unsupported(o, "tls_versions", fmt.Sprintf("The TLS versions cannot be served: %s.", printable(err.Error(), 200)))
 	}
 	old := len(versions) == 0 || !slices.Equal(versions, []string{"TLSv1.3"})
 	if selection, err := ciphers.Select(list); list != "" && old && err != nil {
 		c.unsupported(o, "tls_ciphers", fmt.Sprintf("Of the ciphers none is supported for TLS 1.2 and below (%s); add for instance "+
-			"ECDHE-RSA-AES128-GCM-SHA256 and ECDHE-ECDSA-AES128-GCM-SHA256.", plain(clip(strings.Join(selection.Dropped, ", ")))))
+			"ECDHE-RSA-AES128-GCM-SHA256 and ECDHE-ECDSA-AES128-GCM-SHA256.", plain(strings.Join(selection.Dropped, ", "))))
 	}
 	for _, protocol := range protocols {
 		c.choice(o, "alpn_protocols", protocol, []string{"h2", "http/1.1", "http/1.0"}, nil)
