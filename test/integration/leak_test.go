@@ -1,0 +1,272 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/store/storetest"
+	"github.com/octavia-envoy/octavia-envoy/test/pki"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
+	"github.com/octavia-envoy/octavia-envoy/xds/publish"
+	"github.com/octavia-envoy/octavia-envoy/xds/server"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
+)
+
+// marked is a key whose traces can be found in any output, in PEM, base64, hex, as bytes or escaped.
+type marked struct {
+	tb     testing.TB
+	traces [][]byte
+}
+
+// mark notes how the parts of a key look. A part is long enough not to occur by chance.
+func mark(tb testing.TB, key string) *marked {
+	tb.Helper()
+	block, _ := pem.Decode([]byte(key))
+	if block == nil {
+		tb.Fatal("no key")
+	}
+	m := &marked{tb: tb}
+	for line := range strings.SplitSeq(key, "\n") {
+		const long = 40
+		if len(line) > long && !strings.Contains(line, "-----") {
+			m.traces = append(m.traces, []byte(line[:long]))
+		}
+	}
+	const part = 16
+	// The start of a key in PKCS#8 is the same for all: its secret is further on.
+	for start := len(block.Bytes) / 4; start+part <= len(block.Bytes); start += part {
+		bytes := block.Bytes[start : start+part]
+		m.traces = append(m.traces, bytes, []byte(hex.EncodeToString(bytes)), []byte(strings.Trim(fmt.Sprintf("%d", bytes), "[]")))
+	}
+	twice := base64.StdEncoding.EncodeToString([]byte(key)) // bytes in JSON
+	for _, shift := range []int{0, 1, 2} {
+		again := base64.StdEncoding.EncodeToString([]byte(key)[60+shift:])
+		m.traces = append(m.traces, []byte(again[4:44]))
+	}
+	m.traces = append(m.traces, []byte(twice[80:120]))
+	return m
+}
+
+// in reports whether an output has a trace of the key.
+func (m *marked) in(output []byte) bool {
+	for _, trace := range m.traces {
+		if bytes.Contains(output, trace) {
+			return true
+		}
+	}
+	return false
+}
+
+// absent fails the test if it has. An output has to hold something that shows that it is the right one.
+func (m *marked) absent(what string, output []byte, proof string) {
+	m.tb.Helper()
+	if !bytes.Contains(output, []byte(proof)) {
+		m.tb.Errorf("%s does not even hold %q, %d bytes", what, proof, len(output))
+	}
+	if m.in(output) {
+		m.tb.Errorf("%s holds a part of a private key", what)
+	}
+}
+
+type lockedLog struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (l *lockedLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.Write(line)
+}
+
+func (l *lockedLog) bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.buffer.Bytes())
+}
+
+// TestNoTraceOfAKey feeds a key through everything between Octavia and Envoy, and looks for it in all that comes out: logs at
+// debug level, errors, NACKs, what operators see of xDS, Envoy's own dump and log, what is printed, what is stored, metrics.
+func TestNoTraceOfAKey(t *testing.T) {
+	authority := pki.New(t, "CA")
+	certificate := authority.Issue(pki.Options{Names: []string{"x.example"}, RSA: 2048})
+	container := certificate.Container()
+	key := mark(t, container.PrivateKey)
+
+	// The search finds what there is to find, in every form.
+	raw, err := json.Marshal(map[string]any{"text": container.PrivateKey, "bytes": []byte(container.PrivateKey)})
+	must(t, err)
+	block, _ := pem.Decode([]byte(container.PrivateKey))
+	type unguarded model.TLSContainer
+	for form, output := range map[string][]byte{
+		"PEM": []byte(container.PrivateKey), "JSON": raw, "DER": block.Bytes, "hex": []byte(hex.EncodeToString(block.Bytes)),
+		"quoted": []byte(fmt.Sprintf("%q", container.PrivateKey)), "numbers": fmt.Appendf(nil, "%d", block.Bytes),
+		"base64 of PEM": []byte(base64.StdEncoding.EncodeToString([]byte("x" + container.PrivateKey))),
+		"printed":       []byte(fmt.Sprintf("%+v", unguarded(*container))),
+	} {
+		if !key.in(output) {
+			t.Fatalf("the search is blind to %s", form)
+		}
+	}
+
+	l := listener(t, "l", "p")
+	l.Protocol, l.DefaultTLSContainerRef, l.DefaultTLSContainer = model.ProtocolTerminatedHTTPS, "https://barbican/1", container
+	l.SNIContainerRefs, l.SNIContainers = []string{"https://barbican/1"}, []*model.TLSContainer{container}
+	q := pool("q")
+	q.TLSEnabled, q.TLSContainerRef, q.TLSContainer = true, "https://barbican/1", container
+	lb := &model.LoadBalancer{
+		ID: "lb", AdminStateUp: true, VIPAddress: "127.0.0.1", Listeners: []model.Listener{l}, Pools: []model.Pool{pool("p", member(t, "m")), q},
+	}
+
+	// What prints a tree.
+	encoded, err := json.Marshal(lb)
+	must(t, err)
+	key.absent("a tree in JSON", encoded, "https://barbican/1")
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		key.absent("a container by "+verb, []byte(fmt.Sprintf(verb, container)), container.ID)
+		key.absent("a listener by "+verb, []byte(fmt.Sprintf(verb, l)), "l")
+	}
+	log := &lockedLog{}
+	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger.Debug("all of it", "lb", lb, "container", container, "value", *container, "secrets", lb.Secrets())
+
+	// What prints resources.
+	resources, err := translate.LoadBalancer(lb)
+	must(t, err)
+	text, err := translate.YAML(resources)
+	must(t, err)
+	key.absent("the resources in YAML", []byte(text), "l/default")
+
+	// What says that a certificate is bad.
+	for name, change := range map[string]func(c *model.TLSContainer){
+		"another's": func(c *model.TLSContainer) {
+			c.Certificate = authority.Issue(pki.Options{Names: []string{"y"}, RSA: 2048}).PEM()
+		},
+		"cut":       func(c *model.TLSContainer) { c.PrivateKey = c.PrivateKey[:len(c.PrivateKey)/2] },
+		"exchanged": func(c *model.TLSContainer) { c.Certificate, c.PrivateKey = c.PrivateKey, c.Certificate },
+		"twice":     func(c *model.TLSContainer) { c.Intermediates = []string{c.PrivateKey} },
+	} {
+		bad := *container
+		change(&bad)
+		spoiled := l
+		spoiled.DefaultTLSContainer = &bad
+		_, err := translate.LoadBalancer(&model.LoadBalancer{ID: "lb", VIPAddress: "127.0.0.1", AdminStateUp: true, Listeners: []model.Listener{spoiled}})
+		if err != nil {
+			key.absent("the error of a key that is "+name, []byte(err.Error()), "l")
+		}
+	}
+
+	// What stores it.
+	file := filepath.Join(t.TempDir(), "store.db")
+	database := storetest.OpenWith(t, store.Options{DSN: "sqlite:" + file, Keys: storetest.Keys(t, "k"), Logger: logger})
+	_, err = database.SaveTree(t.Context(), lb)
+	must(t, err)
+	for _, suffix := range []string{"", "-wal"} {
+		key.absent("the database "+suffix, readFile(t, file+suffix), "")
+	}
+	known, err := database.LoadBalancer(t.Context(), "lb")
+	must(t, err)
+	if known.Tree.Listeners[0].DefaultTLSContainer.PrivateKey != container.PrivateKey {
+		t.Fatal("the database does not hold it at all")
+	}
+	logger.Debug("stored", "known", known)
+	key.absent("what was stored, printed", []byte(fmt.Sprintf("%+v", *known)), "lb")
+
+	// What sends it, and who looks at that.
+	ca := testkit.NewAuthority(t)
+	gate := &warming{}
+	registry, address, publisher := serveKeys(t, ca, gate, logger)
+	envoy := startEnvoy(t, ca, "amphora", "amphora", address)
+	gate.envoy = envoy
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	defer cancel()
+	result, err := publisher.Publish(ctx, "amphora", resources)
+	must(t, err)
+	if len(result.Rejected) > 0 {
+		t.Fatalf("Envoy refuses %v", result.Rejected)
+	}
+	must(t, askOnce(fmt.Sprintf("127.0.0.1:%d", l.ProtocolPort), &tls.Config{RootCAs: authority.Pool(), ServerName: "x.example"}))
+
+	connection := dialOperator(t, ca, address)
+	status, err := statusv3.NewClientStatusDiscoveryServiceClient(connection).FetchClientStatus(ctx, &statusv3.ClientStatusRequest{})
+	must(t, err)
+	shown, err := protojson.Marshal(status)
+	must(t, err)
+	key.absent("the client status", shown, "l/default")
+	for _, path := range []string{"/config_dump", "/config_dump?resource=dynamic_active_secrets", "/certs", "/stats", "/clusters", "/init_dump"} {
+		dump, err := envoy.get(ctx, path)
+		must(t, err)
+		key.absent("Envoy's "+path, []byte(dump), "")
+	}
+
+	// What Envoy says of a secret that it refuses, which may quote it.
+	wrong := *container
+	wrong.OCSPResponse = authority.OCSP(authority.Issue(pki.Options{Names: []string{"z"}}), 0, time.Now(), time.Now().Add(time.Hour))
+	lb.Listeners[0].DefaultTLSContainer = &wrong
+	resources, err = translate.LoadBalancer(lb)
+	must(t, err)
+	result, err = publisher.Publish(ctx, "amphora", resources)
+	must(t, err)
+	if len(result.Rejected) == 0 {
+		t.Error("Envoy takes a response about another certificate")
+	}
+	key.absent("the refusal", []byte(fmt.Sprint(result.Rejected)), "l/default")
+
+	metrics, err := registry.Gather()
+	must(t, err)
+	key.absent("the metrics", []byte(fmt.Sprint(metrics)), "octavia_envoy")
+	key.absent("the log of the controller", log.bytes(), "stored")
+	key.absent("the log of Envoy", readFile(t, envoy.log), "")
+}
+
+// serveKeys starts an xDS server whose log is looked at.
+func serveKeys(t *testing.T, ca *testkit.Authority, gate publish.Warming, logger *slog.Logger) (*prometheus.Registry, string, *publish.Publisher) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	served, err := server.New(server.Options{Logger: logger, TLS: serverTLS(t, ca), Registry: registry})
+	must(t, err)
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	testkit.Run(t, func(ctx context.Context) error { return served.Serve(ctx, []net.Listener{socket}) })
+	return registry, socket.Addr().String(), publish.New(served, gate, logger)
+}
+
+func dialOperator(t *testing.T, ca *testkit.Authority, address string) *grpc.ClientConn {
+	t.Helper()
+	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+		ServerName: serverName, RootCAs: ca.Pool(),
+		Certificates: []tls.Certificate{ca.Issue(t, testkit.Named(t, "octavia-envoy://operator/eve"))},
+	})))
+	must(t, err)
+	t.Cleanup(func() { _ = connection.Close() })
+	return connection
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	must(t, err)
+	return content
+}
