@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"strings"
@@ -74,7 +75,8 @@ func tlsRefused(t *testing.T) map[string]l7Refusal {
 	change := func(f func(l *model.Listener, p *model.Pool)) change { return changed(t, f) }
 	authority := pki.New(t, "CA")
 	issue := func(options pki.Options) *model.TLSContainer { return authority.Issue(options).Container() }
-	mixed, p224, ed := issue(pki.Options{}), issue(pki.Options{}), issue(pki.Options{})
+	named := pki.Options{Names: []string{"www.example.org"}}
+	mixed, p224, ed := issue(named), issue(named), issue(named)
 	mixed.PrivateKey = issue(pki.Options{}).PrivateKey
 	p224.Certificate, p224.PrivateKey = odd(t, "P-224")
 	ed.Certificate, ed.PrivateKey = odd(t, "Ed25519")
@@ -131,7 +133,9 @@ func tlsRefused(t *testing.T) map[string]l7Refusal {
 			capabilities.Invalid,
 		},
 		"short RSA key": {
-			change(func(l *model.Listener, _ *model.Pool) { l.DefaultTLSContainer = issue(pki.Options{RSA: 1024}) }),
+			change(func(l *model.Listener, _ *model.Pool) {
+				l.DefaultTLSContainer = issue(pki.Options{Names: named.Names, RSA: 1024})
+			}),
 			listener + "default_tls_container_ref: " + ref + " cannot be used: its RSA key has 1024 bits: Envoy needs 2048 at least.",
 			capabilities.Unsupported,
 		},
@@ -143,6 +147,11 @@ func tlsRefused(t *testing.T) map[string]l7Refusal {
 		"small curve": {
 			change(func(_ *model.Listener, p *model.Pool) { p.TLSContainer = p224 }),
 			pool + "tls_container_ref: " + ref + " cannot be used: its key is on the curve P-224: Envoy has P-256, P-384 and P-521.",
+			capabilities.Unsupported,
+		},
+		"nameless": {
+			change(func(l *model.Listener, _ *model.Pool) { l.SNIContainers[0] = issue(pki.Options{}) }),
+			listener + "sni_container_refs: " + ref + "1 cannot be used: it has no name: Envoy needs a subject alternative name or a common name.",
 			capabilities.Unsupported,
 		},
 		"another's key": {
@@ -200,7 +209,7 @@ func odd(t *testing.T, kind string) (certificate, key string) {
 
 func selfSigned(t *testing.T, public crypto.PublicKey, private crypto.Signer) (certificate, key string) {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"x"}, NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
 	require.NoError(t, err)
 	encoded, err := x509.MarshalPKCS8PrivateKey(private)
@@ -224,18 +233,22 @@ func TestTLSRefused(t *testing.T) {
 
 // TestTLSAccepted checks what is served of TLS, one by one.
 func TestTLSAccepted(t *testing.T) {
-	authority := pki.New(t, "root").Intermediate("intermediate")
+	authority, names := pki.New(t, "root").Intermediate("intermediate"), []string{"www.example.org"}
 	for name, f := range map[string]func(l *model.Listener, p *model.Pool){
 		"everything": func(*model.Listener, *model.Pool) {},
 		"RSA": func(l *model.Listener, _ *model.Pool) {
-			l.DefaultTLSContainer = authority.Issue(pki.Options{RSA: 2048}).Container()
+			l.DefaultTLSContainer = authority.Issue(pki.Options{Names: names, RSA: 2048}).Container()
 		},
 		"intermediates": func(l *model.Listener, _ *model.Pool) {
-			l.DefaultTLSContainer = authority.Issue(pki.Options{}).Container()
+			l.DefaultTLSContainer = authority.Issue(pki.Options{Names: names}).Container()
 		},
+		"a common name": func(l *model.Listener, _ *model.Pool) {
+			l.DefaultTLSContainer = authority.Issue(pki.Options{Subject: pkix.Name{CommonName: "x"}}).Container()
+		},
+		"nameless to members": func(_ *model.Listener, p *model.Pool) { p.TLSContainer = authority.Issue(pki.Options{}).Container() },
 		// Its response is asked for afterwards.
 		"must-staple": func(l *model.Listener, _ *model.Pool) {
-			l.DefaultTLSContainer = authority.Issue(pki.Options{MustStaple: true}).Container()
+			l.DefaultTLSContainer = authority.Issue(pki.Options{Names: names, MustStaple: true}).Container()
 		},
 		// octavia-api hands over no bundle in PEM, and nothing at all when Barbican is down: it is read later.
 		"unread": func(l *model.Listener, p *model.Pool) {

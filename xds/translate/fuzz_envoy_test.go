@@ -36,16 +36,17 @@ import (
 // one in sentences.
 func FuzzAccepted(f *testing.F) {
 	seed(f, 500)
-	f.Fuzz(func(t *testing.T, data []byte) { served(t, tree(data)) })
+	secrets := newVault(f)
+	f.Fuzz(func(t *testing.T, data []byte) { served(t, tree(data, secrets)) })
 }
 
 // FuzzEnvoy holds that a real Envoy takes everything that comes of any tree. It gets it as an amphora does, by xDS, but
 // that its listeners do not bind the addresses, which are not this machine's.
 func FuzzEnvoy(f *testing.F) {
 	seed(f, 200)
-	envoy := startEnvoy(f)
+	envoy, secrets := startEnvoy(f), newVault(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		lb := tree(data)
+		lb := tree(data, secrets)
 		res := served(t, lb)
 		if err := envoy.take(t.Context(), res); err != nil {
 			t.Errorf("capabilities say %v, and Envoy %v", capabilities.Check(lb), err)
@@ -71,7 +72,7 @@ func served(t *testing.T, lb *model.LoadBalancer) *translate.Resources {
 	translate.Holds(t, lb)
 	res, err := translate.LoadBalancer(lb)
 	problems := capabilities.Check(lb)
-	if len(problems) == 0 && err != nil {
+	if len(problems) == 0 && err != nil && !missing(lb) {
 		t.Errorf("capabilities take what cannot be translated: %v", err)
 	}
 	for _, problem := range problems {
@@ -79,6 +80,9 @@ func served(t *testing.T, lb *model.LoadBalancer) *translate.Resources {
 		control := strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text)
 		if len(text) > 600 || !strings.HasSuffix(text, ".") || control {
 			t.Errorf("no sentence for a user: %q", text)
+		}
+		if strings.Contains(text, "PRIVATE KEY-----") {
+			t.Error("a sentence has a key in it")
 		}
 	}
 	return res

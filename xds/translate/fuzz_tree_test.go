@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/capabilities"
@@ -19,12 +20,13 @@ type generator struct {
 }
 
 // tree makes a load balancer. Most of them can be served, so that what follows sees more than refusals.
-func tree(data []byte) *model.LoadBalancer {
+func tree(data []byte, secrets *vault) *model.LoadBalancer {
 	g := &generator{data: data}
 	g.wild = []int{0, 0, 64, 16, 4}[g.below(5)]
 	lb := &model.LoadBalancer{}
 	g.object(reflect.ValueOf(lb).Elem())
 	g.connect(lb)
+	secrets.fill(lb)
 	return lb
 }
 
@@ -92,7 +94,7 @@ func (g *generator) field(target reflect.Value, name string) {
 			target.SetFloat(pick(g, []float64{1.0, 1.1, 2, -1}))
 		}
 	case reflect.Bool:
-		if g.rarely(8) && (!isTLS(name) || g.hostile()) {
+		if g.rarely(8) {
 			target.SetBool(!target.Bool())
 		}
 	}
@@ -108,20 +110,15 @@ func (g *generator) wanted(name string) bool {
 	case "LoadBalancer.additional_vips", "Pool.healthmonitor":
 		return g.rarely(5)
 	}
-	if isTLS(name) {
+	if neverServed(name) || strings.HasSuffix(name, "container_data") {
 		return g.hostile()
 	}
 	return g.below(2) == 1
 }
 
-// isTLS is true for what there is no TLS for yet, and for what else is hardly ever served.
-func isTLS(name string) bool {
-	for _, part := range []string{"tls", "container", "client_", "hsts", "alpn", "vnic", "qos", "_sg_"} {
-		if strings.Contains(strings.ToLower(name), part) && name != "Listener.timeout_client_data" {
-			return true
-		}
-	}
-	return false
+// neverServed is true for what is always refused.
+func neverServed(name string) bool {
+	return name == "Member.vnic_type" || name == "LoadBalancer.vip_qos_policy_id" || name == "LoadBalancer.vip_sg_ids"
 }
 
 func (g *generator) mapping(target reflect.Value, name string) {
@@ -147,13 +144,13 @@ func (g *generator) mapping(target reflect.Value, name string) {
 }
 
 func (g *generator) text(name, fallback string) string {
-	if g.hostile() && (!isTLS(name) || g.hostile()) {
+	if g.hostile() && (!neverServed(name) || g.hostile()) {
 		return pick(g, hostileTexts())
 	}
 	if name == "L7Rule.value" {
 		return g.ruleValue()
 	}
-	good := goodTexts()[name]
+	good := slices.Concat(goodTexts()[name], tlsTexts()[name])
 	if len(good) == 0 {
 		return fallback
 	}
@@ -218,6 +215,7 @@ func (g *generator) connect(lb *model.LoadBalancer) {
 				monitor.Type = "UDP-CONNECT"
 			}
 		}
+		g.poolTLS(pool)
 		for j := range pool.Members {
 			member := &pool.Members[j]
 			id(&member.ID)
@@ -235,7 +233,8 @@ func (g *generator) connect(lb *model.LoadBalancer) {
 			listener.ProtocolPort = 9000 + i
 		}
 		listener.DefaultPoolID = g.poolFor(lb, listener)
-		if listener.Protocol != model.ProtocolHTTP && !g.hostile() {
+		g.listenerTLS(listener)
+		if !readsRequests(listener) && !g.hostile() {
 			listener.L7Policies, listener.InsertHeaders = nil, nil
 		}
 		if listener.Protocol == model.ProtocolUDP && !g.hostile() {
@@ -261,12 +260,16 @@ func (g *generator) connect(lb *model.LoadBalancer) {
 	}
 }
 
+func readsRequests(listener *model.Listener) bool {
+	return listener.Protocol == model.ProtocolHTTP || listener.Protocol == model.ProtocolTerminatedHTTPS
+}
+
 func (g *generator) poolFor(lb *model.LoadBalancer, listener *model.Listener) string {
 	var fitting []string
 	for i := range lb.Pools {
 		pool := &lb.Pools[i]
 		cookie := pool.SessionPersistence != nil && pool.SessionPersistence.Type != "SOURCE_IP"
-		if g.hostile() || capabilities.CanServe(listener.Protocol, pool.Protocol) && (listener.Protocol == model.ProtocolHTTP || !cookie) {
+		if g.hostile() || capabilities.CanServe(listener.Protocol, pool.Protocol) && (readsRequests(listener) || !cookie) {
 			fitting = append(fitting, pool.ID)
 		}
 	}

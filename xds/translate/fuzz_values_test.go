@@ -19,13 +19,14 @@ func hostileTexts() []string {
 		"https://h:x/", "https://u:p@h/", "HTTP://X", "https://h\\x", "https://h/%0d%0aSet-Cookie:x", "https://h#f", "http://%41", "//h/x", "javascript:x",
 		"https://" + strings.Repeat("h", 247), "SCTP", "PROMETHEUS", "TERMINATED_HTTPS", "http", "PING", "TLS-HELLO", "SSL_DN_FIELD",
 		"200", "200-204", "200,202", "204-200", "99", "600", "200-", ",", "1-2-3", "200, 201", "ROUND_ROBIN", "CONNECT", "TRACE", "GET ", "255.0.255.0",
+		"vault:bad-short", "vault:nameless", "vault:bad-mismatch", "vault:bad-encrypted", "vault:bad-bundle", "vault:none", "SSLv3", "TLSv1", "h3", "PSK:!ALL",
 		"gzip", "brotli", "zstd", "5xx", "retry_on", "pass", "keep", "replace", "text/html", "1.1", "2",
 	}
 }
 
 // goodTexts are what a field usually has, by the name of the struct and the key; others keep their default.
 func goodTexts() map[string][]string {
-	protocols := []string{"HTTP", "TCP", "HTTPS", "UDP", "HTTP", "HTTP"}
+	protocols := []string{"HTTP", "TCP", "HTTPS", "UDP", "TERMINATED_HTTPS", "TERMINATED_HTTPS", "HTTP", "HTTP"}
 	urls := []string{
 		"https://u.example", "http://u.example:8080/a?b=c#d", "https://u.example/%20%41", "http://[2001:db8::1]/", "https://u.example/%7B%25%7D",
 		"https://u.example/" + strings.Repeat("p", 237), "https://u.example/{x}|\"<>", "https://xn--bcher-kva.example/",
@@ -76,6 +77,7 @@ func goodNumbers() map[string][]int64 {
 		"Listener.timeout_member_connect":        {5000, 0, 1, 2073600000},
 		"Listener.timeout_member_data":           timeouts,
 		"Listener.timeout_tcp_inspect":           {0, 1, 2073600000},
+		"Listener.hsts_max_age":                  {31536000, 0, 1, math.MaxInt32},
 		"SessionPersistence.persistence_timeout": {0, 360},
 		"Member.protocol_port":                   {80, 1, 65535},
 		"Member.weight":                          {1, 0, 256, 2},

@@ -138,7 +138,7 @@ func CheckSecret(place model.Secret) error {
 	case place.Missing():
 		return nil
 	case place.IsCertificate():
-		return checkCertificate(place.Certificate())
+		return checkCertificate(place.Certificate(), place.Owner.Kind == model.KindListener)
 	case place.Role == model.RoleClientCRL || place.Role == model.RoleCRL:
 		return checkBundle(place.PEM(), "X509 CRL", func(der []byte) error { _, err := x509.ParseRevocationList(der); return err })
 	}
@@ -148,16 +148,16 @@ func CheckSecret(place model.Secret) error {
 // minRSABits is BoringSSL's: Envoy refuses certificates with shorter RSA keys.
 const minRSABits = 2048
 
-func checkCertificate(container *model.TLSContainer) error {
-	if container.Passphrase != "" {
-		return nil // Envoy decrypts the key itself; Octavia hands over keys in clear
-	}
-	pair, err := tls.X509KeyPair(chainOf(container), []byte(container.PrivateKey))
+// checkCertificate checks one of a listener's, which are chosen by their names, or the one that members are shown.
+func checkCertificate(container *model.TLSContainer, ofListener bool) error {
+	leaf, err := keyPair(container)
 	if err != nil {
-		// Its words are about the kind of mistake, and hold nothing of the key.
-		return fmt.Errorf("the certificate and its key cannot be used together: %s", strings.TrimPrefix(err.Error(), "tls: "))
+		return err
 	}
-	switch key := pair.Leaf.PublicKey.(type) {
+	if ofListener && !hasName(leaf) {
+		return errors.New("it has no name: Envoy needs a subject alternative name or a common name")
+	}
+	switch key := leaf.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < minRSABits {
 			return fmt.Errorf("its RSA key has %d bits: Envoy needs %d at least", key.N.BitLen(), minRSABits)
@@ -170,6 +170,44 @@ func checkCertificate(container *model.TLSContainer) error {
 		return errors.New("its key is neither RSA nor ECDSA, which are what Envoy has")
 	}
 	return nil
+}
+
+// keyPair returns the certificate when its key is its own.
+func keyPair(container *model.TLSContainer) (*x509.Certificate, error) {
+	if container.Passphrase == "" {
+		pair, err := tls.X509KeyPair(chainOf(container), []byte(container.PrivateKey))
+		if err != nil {
+			// Its words are about the kind of mistake, and hold nothing of the key.
+			return nil, fmt.Errorf("the certificate and its key cannot be used together: %.200s", strings.TrimPrefix(err.Error(), "tls: "))
+		}
+		return pair.Leaf, nil
+	}
+	// Envoy decrypts the key itself; Octavia hands over keys in clear.
+	var leaf *x509.Certificate
+	err := checkBundle(model.PEM(chainOf(container)), "CERTIFICATE", func(der []byte) error {
+		certificate, err := x509.ParseCertificate(der)
+		if leaf == nil {
+			leaf = certificate
+		}
+		return err
+	})
+	return leaf, err
+}
+
+// hasName reports whether a certificate has what Envoy demands of a server's: a subject alternative name of any kind, or a
+// common name.
+func hasName(certificate *x509.Certificate) bool {
+	for _, extension := range certificate.Extensions {
+		if extension.Id.String() == "2.5.29.17" {
+			return true
+		}
+	}
+	for _, attribute := range certificate.Subject.Names {
+		if attribute.Type.String() == "2.5.4.3" {
+			return true
+		}
+	}
+	return false
 }
 
 // mustStaple refuses a certificate that clients may take with a stapled response alone (RFC 7633) while there is none.
