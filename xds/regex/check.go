@@ -36,11 +36,15 @@ func parse(pattern string, fold bool) (*syntax.Regexp, error) {
 	if err != nil {
 		return nil, explain(err, pattern)
 	}
-	if size := size(tree); size > maxSize {
-		return nil, fmt.Errorf("it is too large: RE2 would make about %d instructions of it, and %d are allowed; use smaller "+
-			"repetitions, or several rules", size, maxSize)
+	return tree, bounded(tree, maxSize)
+}
+
+func bounded(tree *syntax.Regexp, limit int) error {
+	if size := size(tree); size > limit {
+		return fmt.Errorf("it is too large: RE2 would make about %d instructions of it, and %d are allowed; use smaller "+
+			"repetitions, or several rules", size, limit)
 	}
-	return tree, nil
+	return nil
 }
 
 // size estimates the instructions that RE2 needs. The parser has seen to it that the number stays small enough to count

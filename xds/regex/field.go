@@ -21,6 +21,10 @@ type Field struct {
 	before, inside, after string
 	// ends are the characters that end an element: none of them is in one.
 	ends string
+	// rest leads from any place in an element to the end of the value; "" is whatever is left.
+	rest string
+	// dn says that the value is a name of RFC 2253, with its escapes.
+	dn bool
 }
 
 // Whole is a value of which all is compared.
@@ -53,19 +57,29 @@ func Cookie(name string) Field {
 func (f Field) Equal(text string) string { return f.literal(f.before, text, f.after) }
 
 // Prefix matches values with an element that starts with the text.
-func (f Field) Prefix(text string) string { return f.literal(f.before, text, anything) }
+func (f Field) Prefix(text string) string { return f.literal(f.before, text, f.remainder()) }
 
 // Suffix matches values with an element that ends with the text.
 func (f Field) Suffix(text string) string { return f.literal(f.inside, text, f.after) }
 
 // Contains matches values with an element that has the text in it.
-func (f Field) Contains(text string) string { return f.literal(f.inside, text, anything) }
+func (f Field) Contains(text string) string { return f.literal(f.inside, text, f.remainder()) }
 
 func (f Field) literal(before, text, after string) string {
 	if !f.Holds(text) {
 		return Never
 	}
+	if f.dn {
+		return before + dnQuote(text) + after
+	}
 	return before + quote(text) + after
+}
+
+func (f Field) remainder() string {
+	if f.rest == "" {
+		return anything
+	}
+	return f.rest
 }
 
 // quote returns an expression that matches the text.

@@ -29,8 +29,8 @@ func (f Field) Search(pattern string, fold bool) (string, error) {
 		return "", err
 	}
 	alwaysBegins := leads(tree, syntax.OpBeginText, syntax.OpBeginLine)
-	within := &rewriter{ends: f.ends}
-	searched := f.inside + f.text(within.node(tree, false)) + anything
+	within := &rewriter{ends: f.ends, dn: f.dn}
+	searched := f.inside + f.text(within.node(tree, false)) + f.remainder()
 	if within.err != nil {
 		return "", within.err
 	}
@@ -41,8 +41,8 @@ func (f Field) Search(pattern string, fold bool) (string, error) {
 	if tree, err = parse(pattern, fold); err != nil {
 		return "", err
 	}
-	start := &rewriter{ends: f.ends}
-	atStart := f.before + f.text(start.node(tree, true)) + anything
+	start := &rewriter{ends: f.ends, dn: f.dn}
+	atStart := f.before + f.text(start.node(tree, true)) + f.remainder()
 	if start.err != nil {
 		return "", start.err
 	}
@@ -59,6 +59,7 @@ func (f Field) text(tree *syntax.Regexp) string {
 
 type rewriter struct {
 	ends string
+	dn   bool
 	// begins is set once there is a ^.
 	begins bool
 	err    error
@@ -84,6 +85,13 @@ func (r *rewriter) node(re *syntax.Regexp, start bool) *syntax.Regexp {
 	case syntax.OpLiteral:
 		if strings.ContainsAny(string(re.Rune), r.ends) || slices.Max(re.Rune) > maxByte {
 			return group(never)
+		}
+		if r.dn {
+			return dnLiteral(re)
+		}
+	case syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		if r.dn {
+			r.fail(`\b and \B are not supported in names of certificates; write the characters that may stand there in [ ]`)
 		}
 	case syntax.OpAnyChar, syntax.OpAnyCharNotNL, syntax.OpCharClass:
 		return r.class(re)
@@ -165,6 +173,9 @@ func (r *rewriter) class(re *syntax.Regexp) *syntax.Regexp {
 	}
 	if len(ranges) == 0 {
 		return group(never)
+	}
+	if r.dn {
+		return dnClass(ranges)
 	}
 	return &syntax.Regexp{Op: syntax.OpCharClass, Rune: ranges, Flags: re.Flags &^ syntax.FoldCase}
 }
