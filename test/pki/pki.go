@@ -45,6 +45,8 @@ type Options struct {
 	// Names are DNS names and addresses; the first is the common name unless Subject has one.
 	Names   []string
 	Subject pkix.Name
+	// RawSubject is a subject in DER, in place of the two.
+	RawSubject []byte
 	// RSA is the size of an RSA key in bits; 0 takes ECDSA P-256.
 	RSA int
 	// Client makes it a client's.
@@ -74,11 +76,21 @@ func (a *Authority) Intermediate(name string) *Authority {
 	return &Authority{tb: a.tb, Certificate: certificate, Key: key, issuers: append([]*x509.Certificate{certificate}, a.issuers...)}
 }
 
+// IntermediateOf is Intermediate with a subject in DER.
+func (a *Authority) IntermediateOf(subject []byte) *Authority {
+	a.tb.Helper()
+	key := newKey(a.tb, 0)
+	template := authorityTemplate(a.tb, "")
+	template.RawSubject = subject
+	certificate := sign(a.tb, template, a.Certificate, key.Public(), a.Key)
+	return &Authority{tb: a.tb, Certificate: certificate, Key: key, issuers: append([]*x509.Certificate{certificate}, a.issuers...)}
+}
+
 // Issue returns a certificate.
 func (a *Authority) Issue(options Options) Certificate {
 	a.tb.Helper()
 	template := &x509.Certificate{
-		SerialNumber: serial(a.tb), Subject: options.Subject, NotBefore: options.NotBefore, NotAfter: options.NotAfter,
+		SerialNumber: serial(a.tb), Subject: options.Subject, RawSubject: options.RawSubject, NotBefore: options.NotBefore, NotAfter: options.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		OCSPServer: options.OCSPServers,
 	}
