@@ -7,6 +7,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
 // A listener that does not insert X-Forwarded-Proto passes the client's: it may be a proxy that ended TLS. Envoy
@@ -20,12 +22,12 @@ import (
 const headerKeptProto = "x-octavia-forwarded-proto"
 
 // keepForwardedProto is the early mutation. It is in every HTTP listener, so that to insert the header or not changes its
-// routes alone. A client's own x-octavia-forwarded-proto is removed.
-func keepForwardedProto() ([]*corev3.TypedExtensionConfig, error) {
-	mutation, err := pack(&headermutationv3.HeaderMutation{Mutations: []*mutationrulesv3.HeaderMutation{
+// routes alone, with what else routes need to see. A client's own x-octavia-forwarded-proto is removed.
+func keepForwardedProto(listener *model.Listener) ([]*corev3.TypedExtensionConfig, error) {
+	mutation, err := pack(&headermutationv3.HeaderMutation{Mutations: append([]*mutationrulesv3.HeaderMutation{
 		{Action: &mutationrulesv3.HeaderMutation_Remove{Remove: headerKeptProto}},
 		{Action: &mutationrulesv3.HeaderMutation_Append{Append: overwrite(headerKeptProto, "%REQ(x-forwarded-proto)%")}},
-	}})
+	}, keepClientDN(listener)...)})
 	if err != nil {
 		return nil, err
 	}

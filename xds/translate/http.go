@@ -2,6 +2,7 @@ package translate
 
 import (
 	"net/netip"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -27,11 +28,15 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 	if err != nil {
 		return nil, err
 	}
+	client, err := clientFilters(listener)
+	if err != nil {
+		return nil, err
+	}
 	replies, err := t.localReplies()
 	if err != nil {
 		return nil, err
 	}
-	early, err := keepForwardedProto()
+	early, err := keepForwardedProto(listener)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +50,7 @@ func (t *translation) httpFilters(listener *model.Listener) ([]*listenerv3.Filte
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: ADSConfigSource(), RouteConfigName: listener.ID,
 		}},
-		HttpFilters: append(append(filters, optional...), &hcmv3.HttpFilter{
+		HttpFilters: append(slices.Concat(filters, optional, client), &hcmv3.HttpFilter{
 			Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: router},
 		}),
 		// What HAProxy does to a request without being asked is nothing: no X-Forwarded-For, no request id, no Server.

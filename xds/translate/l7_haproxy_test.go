@@ -10,11 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
@@ -25,10 +23,6 @@ var l7Seed = flag.Uint64("l7seed", 2026, "what TestL7AsHAProxy draws its policie
 // TestL7AsHAProxy sends the same requests to the real Envoy and to the real HAProxy, with the same policies drawn from a
 // seed, and wants the same answers: who answered, with what status, location and page.
 func TestL7AsHAProxy(t *testing.T) {
-	binary, err := exec.LookPath("haproxy")
-	if err != nil {
-		t.Fatal("there is no haproxy to compare with: apt-get install haproxy")
-	}
 	member := func(name string) string {
 		return server(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(name)) })
 	}
@@ -45,7 +39,7 @@ func TestL7AsHAProxy(t *testing.T) {
 		lb.Listeners = append(lb.Listeners, l)
 		ports[i] = hold(t)
 	}
-	runHAProxy(t, binary, lb, ports)
+	runHAProxy(t, lb, ports)
 	serve(t, lb)
 	compared, outcomes := 0, map[string]int{}
 	for i := range lb.Listeners {
@@ -178,7 +172,11 @@ func l7Lines(l *model.Listener) string {
 		condition := " if"
 		var conditionSb179 strings.Builder
 		for _, rule := range rules {
-			escaped := strings.ReplaceAll(strings.ReplaceAll(rule.Value, `\`, `\\`), " ", `\ `)
+			escaped := strings.NewReplacer(`\`, `\\`, " ", `\ `).Replace(rule.Value)
+			if rule.Type == model.L7TypeSSLDNField {
+				// What Octavia leaves to its users: without it there would be no configuration at all.
+				escaped = strings.NewReplacer(`\`, `\\`, " ", `\ `, `"`, `\"`, "#", `\#`).Replace(rule.Value)
+			}
 			match := " " + map[string]string{
 				model.L7CompareRegex: "-m reg", model.L7CompareStartsWith: "-m beg", model.L7CompareEndsWith: "-m end",
 				model.L7CompareContains: "-m sub", model.L7CompareEqualTo: "-m str",
@@ -189,7 +187,14 @@ func l7Lines(l *model.Listener) string {
 			what := map[string]string{
 				model.L7TypeHostName: "req.hdr(host) -i", model.L7TypePath: "path", model.L7TypeFileType: "path_end",
 				model.L7TypeHeader: "req.hdr(" + rule.Key + ")", model.L7TypeCookie: "req.cook(" + rule.Key + ")",
+				model.L7TypeSSLConnHasCert: "ssl_c_used", model.L7TypeSSLVerifyResult: "ssl_c_verify", model.L7TypeSSLDNField: "ssl_c_s_dn(" + rule.Key + ")",
 			}[rule.Type]
+			switch rule.Type {
+			case model.L7TypeSSLConnHasCert:
+				match, escaped = "", ""
+			case model.L7TypeSSLVerifyResult:
+				match = " eq"
+			}
 			fmt.Fprintf(&text, "    acl %s %s%s %s\n", rule.ID, what, match, escaped)
 			conditionSb179.WriteString(" ")
 			if rule.Invert {
@@ -218,7 +223,7 @@ func l7Lines(l *model.Listener) string {
 	return text.String()
 }
 
-func runHAProxy(t *testing.T, binary string, lb *model.LoadBalancer, ports []int) {
+func runHAProxy(t *testing.T, lb *model.LoadBalancer, ports []int) {
 	t.Helper()
 	var text strings.Builder
 	text.WriteString("defaults\n    mode http\n    timeout connect 5s\n    timeout client 50s\n    timeout server 50s\n")
@@ -230,8 +235,18 @@ func runHAProxy(t *testing.T, binary string, lb *model.LoadBalancer, ports []int
 		member := lb.Pools[i].Members[0]
 		fmt.Fprintf(&text, "backend %s\n    server s %s:%d\n", lb.Pools[i].ID, member.Address, member.ProtocolPort)
 	}
+	startHAProxy(t, text.String(), ports[len(ports)-1])
+}
+
+// startHAProxy runs the real HAProxy until the end of the test, and returns when it accepts on the last of its ports.
+func startHAProxy(t *testing.T, text string, port int) {
+	t.Helper()
+	binary, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Fatal("there is no haproxy to compare with: apt-get install haproxy")
+	}
 	name := filepath.Join(t.TempDir(), "haproxy.cfg")
-	if err := os.WriteFile(name, []byte(text.String()), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var output bytes.Buffer
@@ -248,17 +263,11 @@ func runHAProxy(t *testing.T, binary string, lb *model.LoadBalancer, ports []int
 			t.Logf("HAProxy said:\n%s", output.String())
 		}
 	})
-	deadline := time.Now().Add(testkit.Patience)
-	for !slices.ContainsFunc(ports[len(ports)-1:], func(port int) bool {
+	testkit.Eventually(t, func() error {
 		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", fmt.Sprintf("%s:%d", vip, port))
-		if err == nil {
-			_ = connection.Close()
+		if err != nil {
+			return fmt.Errorf("HAProxy does not accept: %w", err)
 		}
-		return err == nil
-	}) {
-		if time.Now().After(deadline) {
-			t.Fatalf("HAProxy does not accept:\n%s", output.String())
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return connection.Close()
+	})
 }

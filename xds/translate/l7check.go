@@ -40,7 +40,7 @@ func (t *translation) checkL7Policies(listener *model.Listener) {
 			continue
 		}
 		t.checkL7Action(listener, policy, refuse)
-		t.checkL7Rules(policy, refuse)
+		t.checkL7Rules(listener, policy, refuse)
 	}
 }
 
@@ -78,7 +78,7 @@ func checkL7Redirect(policy *model.L7Policy, field, text string, refuse func(fie
 	}
 }
 
-func (t *translation) checkL7Rules(policy *model.L7Policy, refuse func(field, reason string)) {
+func (t *translation) checkL7Rules(listener *model.Listener, policy *model.L7Policy, refuse func(field, reason string)) {
 	if len(policy.Rules) > maxRules {
 		refuse("rules", fmt.Sprintf("a policy has at most %d rules", maxRules))
 		return
@@ -96,7 +96,7 @@ func (t *translation) checkL7Rules(policy *model.L7Policy, refuse func(field, re
 			bad("l7rule_id", "the policy has another rule with this id")
 		}
 		ids[rule.ID] = true
-		checkL7Rule(rule, bad)
+		checkL7Rule(listener, rule, bad)
 		if rule.AdminStateUp && rule.Invert && splitsOnAbsence(rule) {
 			alternatives *= 2
 		}
@@ -107,7 +107,7 @@ func (t *translation) checkL7Rules(policy *model.L7Policy, refuse func(field, re
 	}
 }
 
-func checkL7Rule(rule *model.L7Rule, refuse func(field, reason string)) {
+func checkL7Rule(listener *model.Listener, rule *model.L7Rule, refuse func(field, reason string)) {
 	switch rule.Type {
 	case model.L7TypeHostName, model.L7TypePath:
 	case model.L7TypeHeader, model.L7TypeCookie:
@@ -121,16 +121,20 @@ func checkL7Rule(rule *model.L7Rule, refuse func(field, reason string)) {
 			refuse("compare_type", fmt.Sprintf("a file type can be %s or %s only", model.L7CompareEqualTo, model.L7CompareRegex))
 		}
 	case model.L7TypeSSLConnHasCert, model.L7TypeSSLVerifyResult, model.L7TypeSSLDNField:
-		// TLS on the listener comes first.
-		refuse("type", unsupported("a rule about TLS,", rule.Type))
+		checkTLSRule(listener, rule, refuse)
 		return
 	default:
 		refuse("type", unsupported("a rule of type", rule.Type))
 		return
 	}
+	checkL7Comparison(rule, regex.Check, refuse)
+}
+
+// checkL7Comparison checks what a rule compares with, and how; expression checks a regular expression.
+func checkL7Comparison(rule *model.L7Rule, expression func(string) error, refuse func(field, reason string)) {
 	switch rule.CompareType {
 	case model.L7CompareRegex:
-		if err := regex.Check(rule.Value); err != nil {
+		if err := expression(rule.Value); err != nil {
 			refuse("value", err.Error())
 		}
 	case model.L7CompareEqualTo, model.L7CompareStartsWith, model.L7CompareEndsWith, model.L7CompareContains:

@@ -19,8 +19,12 @@ const (
 	headerCookie    = "cookie"
 )
 
-// l7Matches returns the matches of a policy: one, or several of which any may hold.
-func l7Matches(rules []*model.L7Rule) ([]*routev3.RouteMatch, error) {
+// l7Matches returns the matches of a policy: one, several of which any may hold, or none when its rules never hold together.
+func l7Matches(listener *model.Listener, rules []*model.L7Rule) ([]*routev3.RouteMatch, error) {
+	rules, connection, possible := tlsRules(listener, rules)
+	if !possible {
+		return nil, nil
+	}
 	alternatives := [][]*routev3.HeaderMatcher{nil}
 	for _, rule := range rules {
 		matchers, err := l7Matchers(rule)
@@ -38,7 +42,7 @@ func l7Matches(rules []*model.L7Rule) ([]*routev3.RouteMatch, error) {
 	matches := make([]*routev3.RouteMatch, 0, len(alternatives))
 	for _, alternative := range alternatives {
 		match := everything()
-		match.Headers = alternative
+		match.Headers, match.TlsContext = alternative, connection
 		matches = append(matches, match)
 	}
 	return matches, nil
@@ -98,6 +102,9 @@ func l7Match(rule *model.L7Rule) (string, *matcherv3.StringMatcher, error) {
 	case model.L7TypeCookie:
 		match, err := matchElement(rule, regex.Cookie(rule.Key))
 		return headerCookie, match, err
+	case model.L7TypeSSLDNField:
+		match, err := matchElement(rule, regex.DN(rule.Key))
+		return headerClientDN, match, err
 	}
 	return "", nil, fmt.Errorf("no type of rule %.32q", rule.Type)
 }

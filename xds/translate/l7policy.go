@@ -32,7 +32,7 @@ func (t *translation) l7Routes(listener *model.Listener) ([]*routev3.Route, erro
 		if act == nil {
 			continue
 		}
-		matches, err := l7Matches(rules)
+		matches, err := l7Matches(listener, rules)
 		if err != nil {
 			return nil, refused(owner, err)
 		}

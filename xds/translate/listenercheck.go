@@ -121,7 +121,10 @@ func checkInsertHeaders(listener *model.Listener, refuse func(field, reason stri
 			refuse("insert_headers", fmt.Sprintf("%.64q is %.32q: use true or false", name, value))
 		case !readsRequests(listener):
 			refuse("insert_headers", fmt.Sprintf("a listener of protocol %.32s has no headers to insert", listener.Protocol))
-		case name != headerForwardedFor && name != headerForwardedPort && name != headerForwardedProto:
+		case isClientHeader(name) && !terminates(listener):
+			refuse("insert_headers", fmt.Sprintf("a listener of protocol %.32s sees no certificates of clients, which %s is about: "+
+				"use TERMINATED_HTTPS", listener.Protocol, name))
+		case name != headerForwardedFor && name != headerForwardedPort && name != headerForwardedProto && !isClientHeader(name):
 			refuse("insert_headers", unsupported("the header", name))
 		}
 	}

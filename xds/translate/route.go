@@ -2,6 +2,7 @@ package translate
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -56,6 +57,9 @@ func routeConfiguration(
 	if !inserts(listener, headerForwardedProto) {
 		passForwardedProto(routes.GetVirtualHosts()[0])
 	}
+	if err := tellsOfClient(listener, routes); err != nil {
+		return nil, err
+	}
 	return routes, routes.ValidateAll()
 }
 
@@ -66,7 +70,7 @@ func forward(listener *model.Listener, pool *servedPool, cluster string) (func(*
 		return nil, err
 	}
 	hash, state := httpHash(pool.Pool)
-	state = append(state, memberServerName(listener, pool.Pool)...)
+	state = slices.Concat(state, memberServerName(listener, pool.Pool), clientState(listener))
 	filters := map[string]*anypb.Any{}
 	if len(state) > 0 {
 		if filters[sourceFilter], err = pack(&httpfilterstatev3.Config{OnRequestHeaders: state}); err != nil {
@@ -133,7 +137,10 @@ func insertedHeaders(listener *model.Listener) (add []*corev3.HeaderValueOption,
 	if inserts(listener, headerForwardedProto) {
 		header(headerForwardedProto, scheme(listener), corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD)
 	}
-	return add, remove
+	if authenticates(listener) {
+		remove = append(remove, headerClientDN)
+	}
+	return append(add, insertedClientHeaders(listener)...), remove
 }
 
 func inserts(listener *model.Listener, name string) bool {

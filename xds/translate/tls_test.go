@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ocsp"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/pki"
@@ -385,7 +386,25 @@ func TestWhatAChangeOfTLSTouches(t *testing.T) {
 			},
 			[]string{"changed l/client-ca"},
 		},
-		"HSTS": {func(l *model.Listener) { l.HSTSMaxAge = &maxAge }, []string{"changed l"}},
+		"HSTS (routes)": {func(l *model.Listener) { l.HSTSMaxAge = &maxAge }, []string{"changed l"}},
+		"headers about clients (routes)": {
+			func(l *model.Listener) {
+				l.InsertHeaders = map[string]string{}
+				for _, known := range clientHeaders() {
+					l.InsertHeaders[known.header] = "true"
+				}
+			},
+			[]string{"changed l"},
+		},
+		"a rule about certificates (routes)": {
+			func(l *model.Listener) { l.L7Policies = clientPolicy(model.L7TypeSSLConnHasCert, "", "True") }, []string{"changed l"},
+		},
+		"a rule about the outcome (routes)": {
+			func(l *model.Listener) { l.L7Policies = clientPolicy(model.L7TypeSSLVerifyResult, "", "0") }, []string{"changed l"},
+		},
+		"a rule about names (routes)": {
+			func(l *model.Listener) { l.L7Policies = clientPolicy(model.L7TypeSSLDNField, "CN", "x") }, []string{"changed l"},
+		},
 		"an SNI certificate more": {
 			func(l *model.Listener) {
 				l.SNIContainerRefs = append(l.SNIContainerRefs, "https://b/3")
@@ -400,8 +419,19 @@ func TestWhatAChangeOfTLSTouches(t *testing.T) {
 		for _, change := range test.want {
 			want[change] = true
 		}
-		if diff := cmp.Diff(want, changes(translated(t, base()), translated(t, tree))); diff != "" {
+		before, after := translated(t, base()), translated(t, tree)
+		if diff := cmp.Diff(want, changes(before, after)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+		if strings.HasSuffix(name, "(routes)") && !proto.Equal(before.Listeners["l"], after.Listeners["l"]) {
+			t.Errorf("%s changes the listener", name)
+		}
 	}
+}
+
+// clientPolicy is a policy that rejects by one rule.
+func clientPolicy(kind, key, value string) []model.L7Policy {
+	return []model.L7Policy{{ID: "p", AdminStateUp: true, Action: model.L7ActionReject, Position: 1, Rules: []model.L7Rule{{
+		ID: "r", AdminStateUp: true, Type: kind, Key: key, CompareType: model.L7CompareEqualTo, Value: value,
+	}}}}
 }
