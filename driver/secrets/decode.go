@@ -55,31 +55,10 @@ func container(leaf *x509.Certificate, issuers []*x509.Certificate, key, passphr
 	made := &model.TLSContainer{
 		ID: hex.EncodeToString(sum[:]), PrimaryCN: leaf.Subject.CommonName, Certificate: text, PrivateKey: key, Passphrase: passphrase,
 	}
-	for _, issuer := range ordered(leaf, issuers) {
+	for _, issuer := range issuers {
 		made.Intermediates = append(made.Intermediates, encodePEM("CERTIFICATE", issuer.Raw))
 	}
 	return made
-}
-
-// ordered puts issuers in the order of the chain; what is not of it comes last, as it was. Clients may insist (RFC 5246,
-// 7.4.2), and bundles have any order.
-func ordered(leaf *x509.Certificate, issuers []*x509.Certificate) []*x509.Certificate {
-	rest := append([]*x509.Certificate{}, issuers...)
-	var chain []*x509.Certificate
-	for last := leaf; ; last = chain[len(chain)-1] {
-		next := -1
-		for i, candidate := range rest {
-			if bytes.Equal(candidate.RawSubject, last.RawIssuer) && !bytes.Equal(last.RawSubject, last.RawIssuer) {
-				next = i
-				break
-			}
-		}
-		if next < 0 {
-			return append(chain, rest...)
-		}
-		chain = append(chain, rest[next])
-		rest = append(rest[:next], rest[next+1:]...)
-	}
 }
 
 // certificates reads certificates in PEM, or PKCS#7; none is no error.

@@ -2,6 +2,9 @@ package translate
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -62,11 +65,43 @@ func secretByName(name string) *tlsv3.SdsSecretConfig {
 // chainOf joins a certificate and its issuers, in the order in which they are sent.
 func chainOf(container *model.TLSContainer) []byte {
 	var chain bytes.Buffer
-	for _, certificate := range append([]string{container.Certificate}, container.Intermediates...) {
+	for _, certificate := range append([]string{container.Certificate}, inOrder(container.Certificate, container.Intermediates)...) {
 		chain.WriteString(strings.TrimSpace(certificate))
 		chain.WriteByte('\n')
 	}
 	return chain.Bytes()
+}
+
+// inOrder puts issuers in the order of the chain; what is not of it comes last, as it was. Clients may insist on the order
+// (RFC 5246, 7.4.2), and users' bundles, which octavia-api hands over as they are, have any.
+func inOrder(leaf string, issuers []string) []string {
+	rest := slices.Clone(issuers)
+	chain := make([]string, 0, len(issuers))
+	for last := parsed(leaf); last != nil && !bytes.Equal(last.RawSubject, last.RawIssuer); last = parsed(chain[len(chain)-1]) {
+		next := slices.IndexFunc(rest, func(text string) bool {
+			candidate := parsed(text)
+			return candidate != nil && bytes.Equal(candidate.RawSubject, last.RawIssuer)
+		})
+		if next < 0 {
+			break
+		}
+		chain = append(chain, rest[next])
+		rest = slices.Delete(rest, next, next+1)
+	}
+	return append(chain, rest...)
+}
+
+// parsed returns the first certificate of a text in PEM, nil for none.
+func parsed(text string) *x509.Certificate {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil
+	}
+	return certificate
 }
 
 func inline(content []byte) *corev3.DataSource {

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,5 +41,33 @@ func fillSecrets(tb testing.TB, tree *model.LoadBalancer) {
 		default:
 			tb.Fatalf("%s refers to %s, which is nothing that this test makes", place.Name(), place.URL)
 		}
+	}
+}
+
+// TestChainOrder has issuers in every order, and one that is not of the chain: clients get the chain first.
+func TestChainOrder(t *testing.T) {
+	leaf := pki.New(t, "root").Intermediate("outer").Intermediate("middle").Intermediate("inner").Issue(pki.Options{Names: []string{"a.example"}})
+	inner, middle, outer := leaf.Intermediates()[0], leaf.Intermediates()[1], leaf.Intermediates()[2]
+	stranger := pki.New(t, "stranger").PEM()
+	want := leaf.PEM() + inner + middle + outer + stranger
+	for _, issuers := range [][]string{
+		{inner, middle, outer, stranger},
+		{stranger, outer, middle, inner},
+		{middle, stranger, inner, outer},
+	} {
+		container := leaf.Container()
+		container.Intermediates = slices.Clone(issuers)
+		if got := string(chainOf(container)); got != want {
+			t.Errorf("got:\n%s\nwant:\n%s", got, want)
+		}
+		if !slices.Equal(container.Intermediates, issuers) {
+			t.Error("the container's issuers have changed")
+		}
+	}
+	root := pki.New(t, "alone")
+	container := leaf.Container()
+	container.Certificate, container.Intermediates = root.PEM(), []string{"no certificate", root.PEM()}
+	if got, want := string(chainOf(container)), root.PEM()+"no certificate\n"+root.PEM(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }
