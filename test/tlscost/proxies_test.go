@@ -1,0 +1,125 @@
+package tlscost
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/pki"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
+)
+
+// octaviaCiphers is default_listener_ciphers of octavia.conf, without those of TLS 1.3.
+const octaviaCiphers = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" +
+	"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:" +
+	"DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
+
+// proxy is a running proxy with one worker.
+type proxy struct {
+	address string
+	pid     int
+}
+
+func startEnvoy(tb testing.TB, certificate pki.Certificate) *proxy {
+	tb.Helper()
+	place := free(tb)
+	resources, err := translate.LoadBalancer(&model.LoadBalancer{
+		ID: "lb", VIPAddress: "127.0.0.1", AdminStateUp: true, Listeners: []model.Listener{{
+			ID: "l", Protocol: model.ProtocolTerminatedHTTPS, ProtocolPort: int(place.Port()), AdminStateUp: true, ConnectionLimit: -1,
+			DefaultTLSContainerRef: "https://barbican/1", DefaultTLSContainer: certificate.Container(),
+			TLSVersions: []string{"TLSv1.2", "TLSv1.3"}, TLSCiphers: octaviaCiphers, ALPNProtocols: []string{"h2", "http/1.1", "http/1.0"},
+		}},
+	})
+	require.NoError(tb, err)
+	static, err := translate.Static(resources)
+	require.NoError(tb, err)
+	document, err := protojson.Marshal(static)
+	require.NoError(tb, err)
+	file := filepath.Join(tb.TempDir(), "envoy.json")
+	require.NoError(tb, os.WriteFile(file, document, 0o600))
+	return run(tb, place, exec.Command(envoybin.Path(tb), "--config-path", file, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"))
+}
+
+// startHAProxy runs one whose bind line is that of Octavia's template.
+func startHAProxy(tb testing.TB, certificate pki.Certificate) *proxy {
+	tb.Helper()
+	binary, err := exec.LookPath("haproxy")
+	if err != nil {
+		binary = "/usr/sbin/haproxy"
+	}
+	place, folder := free(tb), tb.TempDir()
+	bundle, list := filepath.Join(folder, "c.pem"), filepath.Join(folder, "crt-list")
+	require.NoError(tb, os.WriteFile(bundle, []byte(certificate.PEM()+certificate.KeyPEM()), 0o600))
+	require.NoError(tb, os.WriteFile(list, []byte(bundle+"\n"), 0o600))
+	file := filepath.Join(folder, "haproxy.cfg")
+	require.NoError(tb, os.WriteFile(file, fmt.Appendf(nil, `global
+    maxconn 5000
+    nbthread 1
+defaults
+    mode http
+    timeout client 50s
+    timeout connect 5s
+    timeout server 50s
+frontend l
+    bind %s ssl crt-list %s ciphers %s no-sslv3 no-tlsv10 no-tlsv11 alpn h2,http/1.1,http/1.0
+`, place, list, octaviaCiphers), 0o600))
+	return run(tb, place, exec.Command(binary, "-db", "-f", file))
+}
+
+func free(tb testing.TB) netip.AddrPort {
+	tb.Helper()
+	held, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	require.NoError(tb, held.Close())
+	return netip.MustParseAddrPort(held.Addr().String())
+}
+
+func run(tb testing.TB, place netip.AddrPort, command *exec.Cmd) *proxy {
+	tb.Helper()
+	command.Dir, command.Stderr = tb.TempDir(), os.Stderr
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(tb, command.Start())
+	tb.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	testkit.Eventually(tb, func() error {
+		connection, err := net.Dial("tcp", place.String())
+		if err != nil {
+			return err
+		}
+		return connection.Close()
+	})
+	return &proxy{address: place.String(), pid: command.Process.Pid}
+}
+
+// cpu is the time that the threads of the proxy have run.
+func (p *proxy) cpu(tb testing.TB) time.Duration {
+	tb.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.pid))
+	require.NoError(tb, err)
+	require.NotEmpty(tb, files)
+	var total time.Duration
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(tb, err)
+		nanoseconds, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
+		require.NoError(tb, err)
+		total += time.Duration(nanoseconds)
+	}
+	return total
+}
