@@ -11,25 +11,28 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
-// bringAbout makes the amphorae serve the tree. It returns the objects that could not be served, each with its reason.
-func (r *Reconciler) bringAbout(ctx context.Context, tree *model.LoadBalancer, rebuild bool) (map[model.Ref]string, error) {
+// bringAbout makes the amphorae serve the tree. It returns the objects that could not be served, each with its reason, and
+// what of those that are served has no effect.
+func (r *Reconciler) bringAbout(
+	ctx context.Context, tree *model.LoadBalancer, rebuild bool,
+) (map[model.Ref]string, []translate.Note, error) {
 	if rebuild {
 		if err := r.deleteAmphorae(ctx, tree.ID); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	amphorae, err := r.Amphorae.Ensure(ctx, tree)
 	if err != nil {
-		return nil, fmt.Errorf("make the amphora ready: %w", err)
+		return nil, nil, fmt.Errorf("make the amphora ready: %w", err)
 	}
 	if len(amphorae) == 0 {
-		return nil, errors.New("the load balancer has no amphora")
+		return nil, nil, errors.New("the load balancer has no amphora")
 	}
 	resources, rejected := r.translate(tree)
 	for _, amphora := range amphorae {
 		result, err := r.Publisher.Publish(ctx, amphora.ID, resources)
 		if err != nil {
-			return nil, fmt.Errorf("publish to amphora %s: %w", amphora.ID, err)
+			return nil, nil, fmt.Errorf("publish to amphora %s: %w", amphora.ID, err)
 		}
 		for key, reason := range result.Rejected {
 			owner, ok := resources.Owners[key]
@@ -39,7 +42,7 @@ func (r *Reconciler) bringAbout(ctx context.Context, tree *model.LoadBalancer, r
 			rejected[owner] = "Envoy refused it: " + reason
 		}
 	}
-	return rejected, nil
+	return rejected, resources.Notes, nil
 }
 
 // translate returns what can be served and the reasons for what cannot.

@@ -52,7 +52,7 @@ func (r *Reconciler) attempt(ctx context.Context, id string, log *slog.Logger) e
 		return r.remove(ctx, id, plan, intents, log)
 	}
 	unread := r.secrets(ctx, plan.Desired, known.Tree)
-	rejected, err := r.bringAbout(ctx, plan.Desired, asksFailover(intents))
+	rejected, notes, err := r.bringAbout(ctx, plan.Desired, asksFailover(intents))
 	if err != nil {
 		return err
 	}
@@ -61,6 +61,12 @@ func (r *Reconciler) attempt(ctx context.Context, id string, log *slog.Logger) e
 	revision, err := r.Store.SaveTree(ctx, plan.Desired)
 	if err != nil {
 		return fmt.Errorf("save the tree: %w", err)
+	}
+	if revision != known.Revision {
+		// Once for each change, and not with each attempt.
+		for _, note := range notes {
+			log.Info("a part of what was asked for has no effect", string(note.Owner.Kind), note.Owner.ID, "note", note.Text, "revision", revision)
+		}
 	}
 	why := reasons(rejected)
 	if known.ProvisioningStatus == model.ProvisioningError {

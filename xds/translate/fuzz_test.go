@@ -80,6 +80,11 @@ func holds(t *testing.T, tree *model.LoadBalancer) {
 			t.Errorf("a reason of %d bytes", len(problem.Reason))
 		}
 	}
+	for _, note := range res.Notes {
+		if note.Owner.ID == "" || note.Text == "" || len(note.Text) > 2048 {
+			t.Errorf("no note for a log: %+v", note)
+		}
+	}
 	if err == nil && tree.AdminStateUp {
 		for i := range tree.Listeners {
 			if l := &tree.Listeners[i]; l.AdminStateUp && res.Listeners[l.ID] == nil {
@@ -96,6 +101,9 @@ func holds(t *testing.T, tree *model.LoadBalancer) {
 	again, errAgain := LoadBalancer(tree)
 	if diff := cmp.Diff(marshalled(t, res), marshalled(t, again)); diff != "" {
 		t.Errorf("another result for the same tree: %s", diff)
+	}
+	if diff := cmp.Diff(res.Notes, again.Notes); diff != "" {
+		t.Errorf("other notes for the same tree: %s", diff)
 	}
 	if diff := cmp.Diff(problems, Problems(errAgain)); diff != "" {
 		t.Errorf("other problems for the same tree: %s", diff)

@@ -125,8 +125,10 @@ func withoutGap(versions []string) []string {
 
 // tlsTexts are goodTexts of TLS.
 func tlsTexts() map[string][]string {
-	certificates := []string{"vault:rsa", "vault:ecdsa", "vault:wildcard", "vault:chain", "vault:expired", "vault:stapled",
-		"vault:staple-late", "vault:must-staple"}
+	certificates := []string{
+		"vault:rsa", "vault:ecdsa", "vault:wildcard", "vault:chain", "vault:expired", "vault:stapled",
+		"vault:staple-late", "vault:must-staple",
+	}
 	versions := []string{"TLSv1.2", "TLSv1.3", "TLSv1.2", "TLSv1.3", "TLSv1.1", "TLSv1"}
 	protocols := []string{"http/1.1", "h2", "http/1.0"}
 	ciphers := []string{

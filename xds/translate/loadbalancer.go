@@ -50,6 +50,7 @@ func LoadBalancer(lb *model.LoadBalancer) (*Resources, error) {
 	for _, problem := range check(t.out) {
 		t.problem(problem)
 	}
+	t.notes()
 	return t.out, errors.Join(t.problems...)
 }
 

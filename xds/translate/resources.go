@@ -32,6 +32,8 @@ type Resources struct {
 	// RouteConfiguration to the listener, Cluster and ClusterLoadAssignment to the pool. The cluster of a TCP listener
 	// without a pool belongs to the listener.
 	Owners map[Key]model.Ref
+	// Notes are what of the tree has no effect, listeners first; no Envoy gets them.
+	Notes []Note
 }
 
 // NewResources returns an empty set: what an Envoy gets that serves nothing.
