@@ -79,12 +79,12 @@ func TestREADMEQuotesRefusals(t *testing.T) {
 	const id = "7f3c1f0a-52f4-4a0e-9d3c-2f6f4c1f7a11"
 	pool, lb := "  lb_algorithm:", "vip_address:"
 	asked := map[string][2]string{ // what of the example becomes what
-		"SCTP":             {"protocol: HTTP", "protocol: SCTP"},
-		"TERMINATED_HTTPS": {"protocol: HTTP", "protocol: TERMINATED_HTTPS"},
-		"health monitors":  {pool, "  healthmonitor: {healthmonitor_id: " + id + ", type: HTTP}\n" + pool},
-		"QoS policies":     {lb, "vip_qos_policy_id: " + id + "\n" + lb},
-		"security groups":  {lb, "vip_sg_ids: [" + id + "]\n" + lb},
-		"ACTIVE_STANDBY":   {lb, "flavor: {loadbalancer_topology: ACTIVE_STANDBY}\n" + lb},
+		"SCTP":            {"protocol: HTTP", "protocol: SCTP"},
+		"SSLv3":           {pool, "  tls_enabled: true\n  tls_versions: [SSLv3]\n" + pool},
+		"health monitors": {pool, "  healthmonitor: {healthmonitor_id: " + id + ", type: HTTP}\n" + pool},
+		"QoS policies":    {lb, "vip_qos_policy_id: " + id + "\n" + lb},
+		"security groups": {lb, "vip_sg_ids: [" + id + "]\n" + lb},
+		"ACTIVE_STANDBY":  {lb, "flavor: {loadbalancer_topology: ACTIVE_STANDBY}\n" + lb},
 	}
 	for row := range strings.SplitSeq(table, "\n") {
 		cells := strings.Split(strings.Trim(row, "| "), " | ")
