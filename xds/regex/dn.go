@@ -75,8 +75,8 @@ func dnLiteral(re *syntax.Regexp) *syntax.Regexp {
 func dnClass(ranges []rune) *syntax.Regexp {
 	var plain, escaped []rune
 	hexadecimal := map[rune][]rune{} // the second digits by the first
-	for i := 0; i < len(ranges); i += 2 {
-		for char := ranges[i]; char <= ranges[i+1]; char++ {
+	for pair := range slices.Chunk(ranges, 2) {
+		for char := pair[0]; char <= pair[len(pair)-1]; char++ {
 			switch {
 			case strings.ContainsRune(dnSpecials, char):
 				escaped = append(escaped, char, char)
@@ -106,7 +106,7 @@ func dnClass(ranges []rune) *syntax.Regexp {
 	// First digits that go with the same second ones are one form.
 	first := map[string][]rune{}
 	var order []string
-	for digit := rune(0); digit < 16; digit++ {
+	for digit := range rune(16) {
 		if second := hexadecimal[digit]; len(second) > 0 {
 			key := string(second)
 			if first[key] == nil {

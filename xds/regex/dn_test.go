@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,9 +18,9 @@ type name [][2]string
 // rfc2253 writes it as BoringSSL does: the last first, with its escapes.
 func (n name) rfc2253() string {
 	var text strings.Builder
-	for i := len(n) - 1; i >= 0; i-- {
-		value := n[i][1]
-		text.WriteString(n[i][0] + "=")
+	for i, attribute := range slices.Backward(n) {
+		value := attribute[1]
+		text.WriteString(attribute[0] + "=")
 		for j := range len(value) {
 			char := value[j]
 			switch {

@@ -23,6 +23,9 @@ import (
 //	Lua                   metadata octavia.client = the names and times as HAProxy writes them            (RDS, likewise)
 //	RouteConfiguration    x-ssl-client-dn: %DYNAMIC_METADATA(octavia.client:dn)%
 //
+// It differs in names of the types that RFC 5280 forbids in new certificates, BMPString, TeletexString and UniversalString:
+// their text is UTF-8 here and their bytes there.
+//
 // The RouteConfiguration writes the header over whatever a client sent, be there a certificate or not, and should the
 // script fail.
 

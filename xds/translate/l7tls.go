@@ -14,14 +14,6 @@ import (
 // Rules about the client's certificate, on TERMINATED_HTTPS listeners. On others HAProxy would never find them to hold, or
 // always when inverted; they are refused instead, as nothing that a user asks for is without effect.
 
-func isAboutTLS(ruleType string) bool {
-	switch ruleType {
-	case model.L7TypeSSLConnHasCert, model.L7TypeSSLVerifyResult, model.L7TypeSSLDNField:
-		return true
-	}
-	return false
-}
-
 // tlsRules decides what of a policy's rules is the same for all clients. It returns the rules that are left, what the
 // others want of the connection, and false when the rules can never hold together.
 //
@@ -49,7 +41,7 @@ func tlsRules(listener *model.Listener, rules []*model.L7Rule) ([]*model.L7Rule,
 			left = append(left, rule)
 		}
 	}
-	possible = possible && !(with && without)
+	possible = possible && (!with || !without)
 	if !possible || !authenticates(listener) || !with && !without {
 		return left, nil, possible
 	}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,7 +33,8 @@ func TestTLSRulesAsHAProxy(t *testing.T) {
 	draw := &l7Draw{rand.New(rand.NewPCG(*l7Seed, 11))}
 	lb := &model.LoadBalancer{Pools: []model.Pool{pool("p", model.ProtocolHTTP, member)}}
 	var ports []int
-	text := haproxyDefaults
+	var text strings.Builder
+	text.WriteString(haproxyDefaults)
 	const listeners = 90
 	for i := range listeners {
 		l := secure(t, fmt.Sprintf("l%d", i), "p", served)
@@ -42,9 +44,9 @@ func TestTLSRulesAsHAProxy(t *testing.T) {
 		l.L7Policies = draw.tlsPolicies(l.ID)
 		lb.Listeners = append(lb.Listeners, l)
 		ports = append(ports, hold(t))
-		text += haproxyTLS(t, &l, ports[i], member, l7Lines(&l))
+		text.WriteString(haproxyTLS(t, &l, ports[i], member, l7Lines(&l)))
 	}
-	startHAProxy(t, text, ports[listeners-1])
+	startHAProxy(t, text.String(), ports[listeners-1])
 	serve(t, lb)
 
 	certificates := []*pki.Certificate{nil}
@@ -191,7 +193,7 @@ func TestTLSRulesThatNeverHold(t *testing.T) {
 		if len(matches) > 0 {
 			got = "any"
 			if presented := matches[0].GetTlsContext().GetPresented(); presented != nil {
-				got = fmt.Sprint(presented.GetValue())
+				got = strconv.FormatBool(presented.GetValue())
 			}
 			got += fmt.Sprint(" ", len(matches[0].GetHeaders()))
 		}
