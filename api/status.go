@@ -33,6 +33,24 @@ type LoadBalancerStatus struct {
 	// PendingStatuses are messages that Octavia has not taken yet.
 	PendingStatuses int             `json:"pending_statuses"`
 	Amphorae        []AmphoraStatus `json:"amphorae"`
+	// Certificates are those that it has been given, with their keys; the keys are not shown.
+	Certificates []CertificateStatus `json:"certificates,omitempty"`
+}
+
+// CertificateStatus is how long a certificate is still good.
+type CertificateStatus struct {
+	// Name is where it is used: the id of its listener or pool and its role there.
+	Name string `json:"name"`
+	// Ref is where Octavia's certificate manager has it.
+	Ref      string    `json:"ref"`
+	Subject  string    `json:"subject"`
+	NotAfter time.Time `json:"not_after"`
+	// Validity is valid, expiring or expired.
+	Validity string `json:"validity"`
+	// Staple is stapled, missing, late or revoked; "" for a certificate without an OCSP responder.
+	Staple string `json:"staple,omitempty"`
+	// StapledUntil is the end of the response that is stapled.
+	StapledUntil *time.Time `json:"stapled_until,omitempty"`
 }
 
 // AmphoraStatus is how an amphora is doing.

@@ -2,8 +2,11 @@ package ocsp
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
 // The states of a certificate that has a responder.
@@ -64,18 +67,37 @@ func (c collector) Collect(all chan<- prometheus.Metric) {
 func (s *Stapler) states() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, counts := s.Now(), map[string]int{}
+	counts := map[string]int{}
 	for _, w := range s.watched {
-		switch {
-		case w.revoked:
-			counts[stateRevoked]++
-		case w.response == nil:
-			counts[stateMissing]++
-		case !w.until.After(now):
-			counts[stateLate]++
-		default:
-			counts[stateStapled]++
-		}
+		counts[w.state(s.Now())]++
 	}
 	return counts
+}
+
+// State says how a certificate is stapled: stapled, missing, late or revoked, and until when its response is good; "" for a
+// certificate that has no responder, or that no load balancer uses.
+func (s *Stapler) State(container *model.TLSContainer) (state string, until time.Time) {
+	about, err := subjectOf(container)
+	if err != nil {
+		return "", time.Time{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.watched[about.fingerprint]
+	if w == nil {
+		return "", time.Time{}
+	}
+	return w.state(s.Now()), w.until
+}
+
+func (w *watched) state(now time.Time) string {
+	switch {
+	case w.revoked:
+		return stateRevoked
+	case w.response == nil:
+		return stateMissing
+	case !w.until.After(now):
+		return stateLate
+	}
+	return stateStapled
 }

@@ -280,6 +280,12 @@ func TestMetrics(t *testing.T) {
 	if state() != stateRevoked {
 		t.Errorf("revoked: %s", state())
 	}
+	if got, until := s.State(certificate.Container()); got != stateRevoked || until.IsZero() {
+		t.Errorf("of the one: %s until %s", got, until)
+	}
+	if got, _ := s.State(w.Issue(pki.Options{Names: []string{"b"}, OCSPServers: []string{w.url}}).Container()); got != "" {
+		t.Errorf("of one that nobody uses: %s", got)
+	}
 	problems, err := testutil.GatherAndLint(w.registry)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)

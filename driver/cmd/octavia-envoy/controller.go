@@ -215,7 +215,7 @@ func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Reg
 
 func (c *controller) newAPI(registry *prometheus.Registry) {
 	c.api = api.New(api.Options{
-		Store: c.store, Octavia: resolver{c.agent}, Operator: operator{c.store, c.xds}, VIPs: c.neutron,
+		Store: c.store, Octavia: resolver{c.agent}, Operator: operator{c.store, c.xds, c.certificates, c.stapler}, VIPs: c.neutron,
 		Registry: registry, Logger: c.logger, Wake: c.reconciler.Wake, Ready: c.ready, Limits: api.Limits{Time: callTimeout},
 	})
 }

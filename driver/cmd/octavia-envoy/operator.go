@@ -7,6 +7,8 @@ import (
 
 	"github.com/octavia-envoy/octavia-envoy/api"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/driver/ocsp"
+	"github.com/octavia-envoy/octavia-envoy/driver/secrets"
 	"github.com/octavia-envoy/octavia-envoy/store"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
 )
@@ -15,6 +17,9 @@ import (
 type operator struct {
 	store *store.Store
 	xds   *server.Server
+	watch *secrets.Watch
+	// stapler may be nil.
+	stapler *ocsp.Stapler
 }
 
 // Status implements api.Operator.
@@ -73,6 +78,9 @@ func (o operator) loadBalancer(ctx context.Context, lb store.LoadBalancer) (api.
 		return status, err
 	}
 	status.PendingIntents = len(intents)
+	if lb.Tree != nil {
+		status.Certificates = o.certificates(lb.Tree)
+	}
 	amphorae, err := o.store.Amphorae(ctx, lb.ID)
 	if err != nil {
 		return status, err
@@ -81,6 +89,28 @@ func (o operator) loadBalancer(ctx context.Context, lb store.LoadBalancer) (api.
 		status.Amphorae = append(status.Amphorae, o.amphora(amphora))
 	}
 	return status, nil
+}
+
+func (o operator) certificates(tree *model.LoadBalancer) []api.CertificateStatus {
+	var all []api.CertificateStatus
+	for _, place := range tree.Secrets() {
+		container := place.Certificate()
+		if container == nil {
+			continue
+		}
+		validity, end := o.watch.Of(container)
+		status := api.CertificateStatus{
+			Name: place.Name(), Ref: place.URL, Subject: container.PrimaryCN, NotAfter: end, Validity: string(validity),
+		}
+		if o.stapler != nil && place.Role != model.RoleClient {
+			state, until := o.stapler.State(container)
+			if status.Staple = state; !until.IsZero() {
+				status.StapledUntil = &until
+			}
+		}
+		all = append(all, status)
+	}
+	return all
 }
 
 func (o operator) amphora(amphora model.Amphora) api.AmphoraStatus {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/octavia-envoy/octavia-envoy/api"
 	"github.com/octavia-envoy/octavia-envoy/driver/config"
+	"github.com/octavia-envoy/octavia-envoy/driver/secrets"
 )
 
 func statusCommand() *cobra.Command {
@@ -22,7 +23,7 @@ func statusCommand() *cobra.Command {
 		Use:   "status [load balancer id]",
 		Short: "Show load balancers, their amphorae, and what Envoy acknowledged or refused",
 		Long: `Asks the running controller, through its API's unix socket, for every load balancer (or the one named): what was
-reported to Octavia, its amphorae, and of each xDS resource the version that was sent and the one that Envoy has
+reported to Octavia, its certificates, its amphorae, and of each xDS resource the version that was sent and the one that Envoy has
 acknowledged. What Envoy refused is shown with Envoy's own sentence.
 
 Calls are accepted ones that are not finished; statuses are messages that Octavia has not taken yet.`,
@@ -114,6 +115,9 @@ func printStatus(out io.Writer, report api.StatusReport, detail bool) error {
 		if lb.LastError != "" {
 			fmt.Fprintf(out, "\n%s: %s\n", lb.ID, lb.LastError)
 		}
+		if err := printCertificates(out, lb.Certificates, detail); err != nil {
+			return err
+		}
 		for _, amphora := range lb.Amphorae {
 			if err := printAmphora(out, amphora, detail); err != nil {
 				return err
@@ -121,6 +125,32 @@ func printStatus(out io.Writer, report api.StatusReport, detail bool) error {
 		}
 	}
 	return nil
+}
+
+// printCertificates writes the certificates of a load balancer: all in detail, else those that need an eye.
+func printCertificates(out io.Writer, certificates []api.CertificateStatus, detail bool) error {
+	var shown []api.CertificateStatus
+	for _, certificate := range certificates {
+		good := certificate.Validity == string(secrets.Valid) && (certificate.Staple == "" || certificate.Staple == "stapled")
+		if detail || !good {
+			shown = append(shown, certificate)
+		}
+	}
+	if len(shown) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "  CERTIFICATE\tSUBJECT\tUNTIL\tVALIDITY\tOCSP")
+	for _, certificate := range shown {
+		staple := certificate.Staple
+		if staple == "" {
+			staple = "-"
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\n", certificate.Name, certificate.Subject,
+			certificate.NotAfter.UTC().Format(time.DateTime), certificate.Validity, staple)
+	}
+	return table.Flush()
 }
 
 // printAmphora writes the resources of an amphora: all in detail, else those that it does not have as it should.

@@ -29,6 +29,11 @@ func report() api.StatusReport {
 		},
 		{
 			ID: badLB, Name: "bad", ProvisioningStatus: "ERROR", OperatingStatus: "ERROR", LastError: "listener web: refused",
+			Certificates: []api.CertificateStatus{
+				{Name: "web/default", Subject: "ending.example", NotAfter: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), Validity: "expiring"},
+				{Name: "web/sni/0", Subject: "unstapled.example", Validity: "valid", Staple: "late"},
+				{Name: "web/sni/1", Subject: "good.example", Validity: "valid", Staple: "stapled"},
+			},
 			Amphorae: []api.AmphoraStatus{{
 				ID: "amphora-bad", Role: "STANDALONE", Status: "ALLOCATED",
 				Resources: []api.ResourceStatus{
@@ -70,8 +75,8 @@ func controllerSocket(t *testing.T) string {
 func TestStatusShowsWhatNeedsAnEye(t *testing.T) {
 	out := mustRun(t, "status", "--socket", controllerSocket(t))
 	contains(t, out, goodLB, "1 of 1 connected", "0 of 1 connected", badLB+": listener web: refused", "amphora-bad", "cannot bind",
-		"fedcba098765", "last heard never")
-	for _, dull := range []string{"amphora-good", "blue", "green", "fedcba0987654321"} {
+		"fedcba098765", "last heard never", "web/default", "ending.example", "2026-12-01 00:00:00", "expiring", "unstapled.example", "late")
+	for _, dull := range []string{"amphora-good", "blue", "green", "fedcba0987654321", "good.example"} {
 		if strings.Contains(out, dull) {
 			t.Errorf("%q is no trouble, and shown:\n%s", dull, out)
 		}
@@ -87,6 +92,7 @@ func TestStatusOfOneShowsAll(t *testing.T) {
 	if strings.Contains(out, badLB) {
 		t.Errorf("it shows the other, too:\n%s", out)
 	}
+	contains(t, mustRun(t, "status", badLB, "--socket", controllerSocket(t)), "good.example", "stapled")
 }
 
 func TestStatusInJSONIsTheAnswer(t *testing.T) {
