@@ -255,9 +255,11 @@ func TestWithoutTree(t *testing.T) {
 		"protocol": "HTTP", "protocol_port": 80, "default_pool_id": "`+poolID+`"}`))
 	h.accepted(h.call("PUT", "/v1/listeners/"+listenerID, `{"loadbalancer_id": "`+lbID+`", "name": "new"}`))
 	h.accepted(h.call("PUT", "/v1/loadbalancers/"+lbID, `{"name": "new"}`))
-	h.refused(h.call("PUT", "/v1/listeners/"+listenerID, `{"loadbalancer_id": "`+lbID+`", "insert_headers": {"X-SSL-Client-CN": "true"}}`),
+	h.refused(h.call("PUT", "/v1/listeners/"+listenerID, `{"loadbalancer_id": "`+lbID+`", "insert_headers": {"X-Real-IP": "true"}}`),
 		http.StatusNotImplemented, "unsupported_option", "insert_headers",
-		"The header X-SSL-Client-CN cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.")
+		"The header X-Real-IP cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port, X-Forwarded-Proto, "+
+			"X-SSL-Client-Verify, X-SSL-Client-Has-Cert, X-SSL-Client-DN, X-SSL-Client-CN, X-SSL-Issuer, X-SSL-Client-SHA1, "+
+			"X-SSL-Client-Not-Before and X-SSL-Client-Not-After.")
 }
 
 // TestFind looks where the load balancer of a call is found.

@@ -31,10 +31,10 @@ func TestRefused(t *testing.T) {
 			"Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP.",
 		},
 		"several": {
-			"PUT", "/v1/listeners/" + listenerID, `{"insert_headers": {"X-Forwarded-For": "true", "X-SSL-Issuer": "true", "X-SSL-Client-CN": "true"}, "timeout_client_data": -1}`,
+			"PUT", "/v1/listeners/" + listenerID, `{"insert_headers": {"X-Forwarded-For": "true", "X-SSL-Issuer": "true", "X-Real-IP": "true"}, "timeout_client_data": -1}`,
 			501, "unsupported_option", "insert_headers",
-			"The header X-SSL-Client-CN cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto. " +
-				"The header X-SSL-Issuer cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.",
+			"The header X-Real-IP cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto. " +
+				"A listener of protocol HTTP sees no certificates of clients; use a TERMINATED_HTTPS listener to insert X-SSL-Issuer.",
 		},
 		"many": {
 			"POST", "/v1/pools", strings.Replace(newPool, `"TCP"`, `"SCTP",
@@ -92,8 +92,8 @@ func TestRefused(t *testing.T) {
 		},
 		"rule update": {
 			"PUT", "/v1/l7policies/" + policyID + "/rules/" + ruleID, `{"value": "True"}`,
-			501, "unsupported_option", "type", "Rules of type SSL_CONN_HAS_CERT are not supported yet, as TLS is not terminated here; " +
-				"use an HTTPS listener and check certificates at the members.",
+			501, "unsupported_option", "type", "A listener of protocol HTTP sees no certificates of clients; use a TERMINATED_HTTPS " +
+				"listener for rules of type SSL_CONN_HAS_CERT.",
 		},
 		"failover flavor": {
 			"POST", "/v1/loadbalancers/" + lbID + "/failover", `{"flavor": {"loadbalancer_topology": "ACTIVE_STANDBY"}}`,

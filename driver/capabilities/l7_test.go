@@ -174,7 +174,8 @@ func l7Refused() map[string]l7Refusal {
 		},
 		"type": {
 			onRule(func(r *model.L7Rule) { r.Type = "COLOUR" }),
-			first + `.type: "COLOUR" is not a value of type in Octavia; supported are HOST_NAME, PATH, FILE_TYPE, HEADER and COOKIE.`,
+			first + `.type: "COLOUR" is not a value of type in Octavia; supported are HOST_NAME, PATH, FILE_TYPE, HEADER, COOKIE, ` +
+				"SSL_CONN_HAS_CERT, SSL_VERIFY_RESULT and SSL_DN_FIELD.",
 			capabilities.Invalid,
 		},
 		"compare type": {

@@ -45,7 +45,7 @@ func (c *checker) l7Policy(listener object, i int, l *model.Listener, p *model.L
 	}
 	choices := 1
 	for j := range p.Rules {
-		c.l7Rule(o, j, p, &p.Rules[j], &choices)
+		c.l7Rule(o, j, l, p, &p.Rules[j], &choices)
 	}
 }
 

@@ -17,22 +17,19 @@ const (
 	maxAlternatives = 8
 )
 
-func l7RuleTypes() (supported []string, refused map[string]string) {
-	const instead = " are not supported yet, as TLS is not terminated here; use an HTTPS listener and check certificates at the members."
-	supported = []string{
+func l7RuleTypes() []string {
+	return []string{
 		model.L7TypeHostName, model.L7TypePath, model.L7TypeFileType, model.L7TypeHeader, model.L7TypeCookie,
+		model.L7TypeSSLConnHasCert, model.L7TypeSSLVerifyResult, model.L7TypeSSLDNField,
 	}
-	refused = map[string]string{
-		model.L7TypeSSLConnHasCert:  "Rules of type SSL_CONN_HAS_CERT" + instead,
-		model.L7TypeSSLVerifyResult: "Rules of type SSL_VERIFY_RESULT" + instead,
-		model.L7TypeSSLDNField:      "Rules of type SSL_DN_FIELD" + instead,
-	}
-	return supported, refused
 }
 
 func l7CompareTypes(ruleType string) []string {
-	if ruleType == model.L7TypeFileType {
+	switch ruleType {
+	case model.L7TypeFileType:
 		return []string{model.L7CompareEqualTo, model.L7CompareRegex}
+	case model.L7TypeSSLConnHasCert, model.L7TypeSSLVerifyResult:
+		return []string{model.L7CompareEqualTo}
 	}
 	return []string{
 		model.L7CompareEqualTo, model.L7CompareStartsWith, model.L7CompareEndsWith, model.L7CompareContains, model.L7CompareRegex,
@@ -40,20 +37,26 @@ func l7CompareTypes(ruleType string) []string {
 }
 
 // l7Rule checks a rule. choices counts the alternatives of the policy so far.
-func (c *checker) l7Rule(policy object, i int, p *model.L7Policy, r *model.L7Rule, choices *int) {
+func (c *checker) l7Rule(policy object, i int, l *model.Listener, p *model.L7Policy, r *model.L7Rule, choices *int) {
 	o := policy.child(model.KindL7Rule, r.ID, fmt.Sprintf("rules[%d]", i))
 	c.identity(o, "l7rule_id", "l7policy_id", r.L7PolicyID, p.ID)
 	if i >= maxRules {
 		c.invalid(o, "", "An L7 policy can have %d rules.", maxRules)
 	}
-	supported, refused := l7RuleTypes()
-	c.choice(o, "type", r.Type, supported, refused)
-	if _, tls := refused[r.Type]; tls {
+	c.choice(o, "type", r.Type, l7RuleTypes(), nil)
+	if aboutTLS(r.Type) && l.Protocol == model.ProtocolHTTP {
+		// HAProxy would have such a rule never hold, and always when it is inverted.
+		c.unsupported(o, "type", fmt.Sprintf("A listener of protocol HTTP sees no certificates of clients; use a TERMINATED_HTTPS "+
+			"listener for rules of type %s.", r.Type))
 		return
 	}
 	c.choice(o, "compare_type", r.CompareType, l7CompareTypes(r.Type), nil)
-	if r.Type == model.L7TypeHeader || r.Type == model.L7TypeCookie {
+	switch r.Type {
+	case model.L7TypeHeader, model.L7TypeCookie, model.L7TypeSSLDNField:
 		c.l7Key(o, r)
+	case model.L7TypeSSLConnHasCert, model.L7TypeSSLVerifyResult:
+		c.l7Constant(o, r)
+		return
 	}
 	c.l7Value(o, r)
 	if r.AdminStateUp && splitsOnAbsence(r) {
@@ -70,8 +73,30 @@ func splitsOnAbsence(r *model.L7Rule) bool {
 	return r.Invert && r.Type == model.L7TypeHeader && r.CompareType == model.L7CompareRegex && regex.MatchesEmpty(r.Value)
 }
 
+func aboutTLS(ruleType string) bool {
+	return ruleType == model.L7TypeSSLConnHasCert || ruleType == model.L7TypeSSLVerifyResult || ruleType == model.L7TypeSSLDNField
+}
+
+// l7Constant checks the rules that compare with one value, as octavia-api does.
+func (c *checker) l7Constant(o object, r *model.L7Rule) {
+	if r.Key != "" {
+		c.invalid(o, "key", "A rule of type %s has no key.", r.Type)
+	}
+	switch {
+	case r.Type == model.L7TypeSSLConnHasCert && !strings.EqualFold(r.Value, "true"):
+		c.invalid(o, "value", "value must be True, not %q; use invert for clients without a certificate.", clip(r.Value))
+	case r.Type == model.L7TypeSSLVerifyResult && (r.Value == "" || strings.Trim(r.Value, "0123456789") != "" || len(r.Value) > maxL7Text):
+		c.invalid(o, "value", "value must be a number, 0 or above, not %q.", clip(r.Value))
+	}
+}
+
 func (c *checker) l7Key(o object, r *model.L7Rule) {
 	switch {
+	case r.Type == model.L7TypeSSLDNField:
+		if !regex.KnownDN(r.Key) {
+			c.unsupported(o, "key", fmt.Sprintf("Rules on the field %q of a distinguished name are not supported; use one of %s.",
+				clip(r.Key), enumerate(regex.DNKinds())))
+		}
 	case !validName(r.Key) || len(r.Key) > maxL7Text:
 		c.invalid(o, "key", "key must be the name of a header or cookie, not %q.", clip(r.Key))
 	case r.Type == model.L7TypeHeader && hiddenHeader(r.Key):
@@ -114,7 +139,11 @@ func (c *checker) l7Value(o object, r *model.L7Rule) {
 	if r.CompareType != model.L7CompareRegex {
 		return
 	}
-	if err := regex.Check(r.Value); err != nil {
+	check := regex.Check
+	if r.Type == model.L7TypeSSLDNField {
+		check = regex.CheckDN
+	}
+	if err := check(r.Value); err != nil {
 		c.unsupported(o, "value", fmt.Sprintf("The regular expression %q cannot be used: %v.", clip(r.Value), err))
 	}
 }

@@ -90,7 +90,7 @@ func unsupported() map[string]refusal {
 		},
 		"headers of TLS": {
 			onListener(func(l *model.Listener) { l.InsertHeaders = map[string]string{"X-SSL-Client-CN": "true"} }),
-			"listeners[0].insert_headers: The header X-SSL-Client-CN cannot be inserted; insert_headers can have X-Forwarded-For, X-Forwarded-Port and X-Forwarded-Proto.",
+			"listeners[0].insert_headers: A listener of protocol HTTP sees no certificates of clients; use a TERMINATED_HTTPS listener to insert X-SSL-Client-CN.",
 		},
 		"header that cannot be printed": {
 			onListener(func(l *model.Listener) { l.InsertHeaders = map[string]string{"X\r\n\xff": "true"} }),
@@ -130,18 +130,18 @@ func unsupported() map[string]refusal {
 		},
 		"rule about TLS": {
 			onRule(func(r *model.L7Rule) { r.Type = "SSL_DN_FIELD" }),
-			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_DN_FIELD are not supported yet, as TLS is not terminated here; " +
-				"use an HTTPS listener and check certificates at the members.",
+			"listeners[0].l7policies[0].rules[0].type: A listener of protocol HTTP sees no certificates of clients; use a TERMINATED_HTTPS " +
+				"listener for rules of type SSL_DN_FIELD.",
 		},
 		"rule about a certificate": {
 			onRule(func(r *model.L7Rule) { r.Type = "SSL_CONN_HAS_CERT" }),
-			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_CONN_HAS_CERT are not supported yet, as TLS is not terminated here; " +
-				"use an HTTPS listener and check certificates at the members.",
+			"listeners[0].l7policies[0].rules[0].type: A listener of protocol HTTP sees no certificates of clients; use a TERMINATED_HTTPS " +
+				"listener for rules of type SSL_CONN_HAS_CERT.",
 		},
 		"rule about a verification": {
 			onRule(func(r *model.L7Rule) { r.Type = "SSL_VERIFY_RESULT" }),
-			"listeners[0].l7policies[0].rules[0].type: Rules of type SSL_VERIFY_RESULT are not supported yet, as TLS is not terminated here; " +
-				"use an HTTPS listener and check certificates at the members.",
+			"listeners[0].l7policies[0].rules[0].type: A listener of protocol HTTP sees no certificates of clients; use a TERMINATED_HTTPS " +
+				"listener for rules of type SSL_VERIFY_RESULT.",
 		},
 		"pool SCTP": {
 			func(lb *model.LoadBalancer) { lb.Pools[0].Protocol, lb.Listeners[0].DefaultPoolID = "SCTP", "" },

@@ -44,6 +44,9 @@ func testedSentences(t *testing.T) []string {
 	for _, test := range tlsRefused(t) {
 		all = append(all, test.want)
 	}
+	for _, test := range clientsRefused(t) {
+		all = append(all, test.want)
+	}
 	for _, test := range l7Refused() {
 		all = append(all, test.want)
 	}

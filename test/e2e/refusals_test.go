@@ -287,7 +287,7 @@ func (s *tree) refusedPolicies(t *testing.T) []refusal {
 		}
 	}
 	const ours, octavias = http.StatusNotImplemented, http.StatusBadRequest
-	const noTLS = " are not supported yet, as TLS is not terminated here; use an HTTPS listener and check certificates at the members."
+	const noTLS = "A listener of protocol HTTP sees no certificates of clients; use a TERMINATED_HTTPS listener for rules of type SSL_CONN_HAS_CERT."
 	const lookahead = `The regular expression "^/(?!private)" cannot be used: `
 	return []refusal{
 		policy("policy of a TCP listener", "tcp", nil, ours, unsupported+
@@ -306,7 +306,7 @@ func (s *tree) refusedPolicies(t *testing.T) []refusal {
 		},
 		rule("backreference", ours, unsupported+`The regular expression "(a)\\1" cannot be used: `,
 			fields{"type": "PATH", "compare_type": "REGEX", "value": `(a)\1`}),
-		rule("client certificate", ours, unsupported+"Rules of type SSL_CONN_HAS_CERT"+noTLS,
+		rule("client certificate", ours, unsupported+noTLS,
 			fields{"type": "SSL_CONN_HAS_CERT", "value": "True"}),
 		rule("header of the connection", ours, unsupported+
 			"Rules on the header Connection are not supported, as Envoy replaces or removes it before they are looked at; use another header.",
