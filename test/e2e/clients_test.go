@@ -99,6 +99,11 @@ func (c *cloud) asSeen(t *testing.T, client *http.Client, base string, change ..
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("%s answers %s: %s", base, response.Status, body)
 	}
+	return decodeSeen(t, body)
+}
+
+func decodeSeen(t *testing.T, body string) seen {
+	t.Helper()
 	var s seen
 	if err := json.Unmarshal([]byte(body), &s); err != nil {
 		t.Fatalf("%v: %s", err, body)

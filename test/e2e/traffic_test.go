@@ -36,29 +36,34 @@ func dialIn(ctx context.Context, namespace, network, address string) (net.Conn, 
 // dialFrom connects from inside a named network namespace and from a local address of it, nil for any. A socket belongs to
 // the namespace of the thread that made it.
 func dialFrom(ctx context.Context, namespace string, local net.Addr, network, address string) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan result, 1)
+	var conn net.Conn
+	err := inNamespace(namespace, func() error {
+		var err error
+		conn, err = (&net.Dialer{LocalAddr: local}).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// inNamespace runs a function on a thread of a named network namespace, which its sockets then belong to.
+func inNamespace(namespace string, do func() error) error {
+	done := make(chan error, 1)
 	go func() {
 		// The thread is not unlocked: it ends with the goroutine, so no other goroutine finds itself in the namespace.
 		runtime.LockOSThread()
 		handle, err := netns.GetFromName(namespace)
 		if err != nil {
-			done <- result{nil, fmt.Errorf("namespace %s: %w", namespace, err)}
+			done <- fmt.Errorf("namespace %s: %w", namespace, err)
 			return
 		}
 		defer handle.Close()
 		if err := netns.Set(handle); err != nil {
-			done <- result{nil, fmt.Errorf("enter namespace %s: %w", namespace, err)}
+			done <- fmt.Errorf("enter namespace %s: %w", namespace, err)
 			return
 		}
-		conn, err := (&net.Dialer{LocalAddr: local}).DialContext(ctx, network, address)
-		done <- result{conn, err}
+		done <- do()
 	}()
-	r := <-done
-	return r.conn, r.err
+	return <-done
 }
 
 // fetch asks once and returns the status and the name of the member that answered, "" when Envoy did.

@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"crypto/x509/pkix"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/octavia-envoy/octavia-envoy/test/pki"
+)
+
+// TestClientCertificates has a listener that asks clients who they are, and some that are not who they should be.
+func TestClientCertificates(t *testing.T) {
+	t.Parallel()
+	c := shared
+	root, issuer := issuers(t)
+	server := issuer.Issue(pki.Options{Names: []string{"www.example.com"}})
+	people := pki.New(t, "e2e people")
+	good := people.Issue(pki.Options{Client: true, Subject: pkix.Name{CommonName: "alice", Organization: []string{"Example"}}})
+	revoked := people.Issue(pki.Options{Client: true, Names: []string{"mallory"}})
+	expired := people.Issue(pki.Options{Client: true, Names: []string{"bob"}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)})
+	foreign := pki.New(t, "e2e people").Issue(pki.Options{Client: true, Names: []string{"alice"}})
+	ref, ca := c.bundle(t, server), c.text(t, "people", people.PEM())
+	asking := func(name string, port int, how string, more ...fields) fields {
+		return terminated(name, port, "web", ref, append(more, fields{
+			"client_authentication": how, "client_ca_tls_container_ref": ca,
+		})...)
+	}
+	s := c.populate(t, "e2e-mtls", []fields{
+		asking("mandatory", 443, "MANDATORY", fields{"client_crl_container_ref": c.text(t, "revoked", people.CRL(revoked))}),
+		asking("optional", 444, "OPTIONAL", fields{"client_crl_container_ref": c.text(t, "revoked", people.CRL(revoked))}),
+		asking("none", 445, "NONE"),
+	}, []fields{pool("web", "HTTP", []fields{c.member(1, 80)})})
+	// With TLS 1.3 a client learns of its refusal only from the first answer: hence requests and not handshakes.
+	try := func(port int, version uint16, client *pki.Certificate) (seen, error) {
+		config := trusting(root, "www.example.com")
+		config.MinVersion, config.MaxVersion = version, version
+		if client != nil {
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				certificate := client.TLS() // whatever authorities the listener names
+				return &certificate, nil
+			}
+		}
+		response, body, err := tryAsk(t, c.tlsClient(t, config), "https://"+s.at(port)+"/request")
+		if err != nil {
+			return seen{}, err
+		}
+		if response.StatusCode != http.StatusOK {
+			return seen{}, fmt.Errorf("answered %s: %s", response.Status, body)
+		}
+		return decodeSeen(t, body), nil
+	}
+	for _, test := range []struct {
+		who                 string
+		client              *pki.Certificate
+		mandatory, optional bool
+	}{
+		{"nobody", nil, false, true},
+		{"alice", &good, true, true},
+		{"revoked", &revoked, false, false},
+		{"expired", &expired, false, false},
+		{"foreign", &foreign, false, false},
+	} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			for port, taken := range map[int]bool{443: test.mandatory, 444: test.optional, 445: true} {
+				_, err := try(port, version, test.client)
+				what := fmt.Sprintf("%s at %d by %s", test.who, port, tls.VersionName(version))
+				if taken != (err == nil) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+		}
+	}
+	// Alice's certificate is taken back: a new list under a new reference.
+	s.put(t, "listener", "listeners/"+s.id(t, "listener mandatory"), fields{"client_crl_container_ref": c.text(t, "revoked, too", people.CRL(revoked, good))})
+	eventually(t, patience, func() error {
+		for range 6 {
+			if _, err := try(443, tls.VersionTLS13, &good); err == nil {
+				return fmt.Errorf("a revoked certificate is taken")
+			}
+		}
+		return nil
+	})
+	if _, err := try(444, tls.VersionTLS13, &good); err != nil {
+		t.Errorf("the other listener refuses, too: %v", err)
+	}
+	s.allActive(t)
+}
