@@ -171,6 +171,10 @@ func bodies() []string {
 		`{"flavor": {"loadbalancer_topology": []}, "availability_zone": [1], "l7policies": [{"rules": [{}]}]}`,
 		`{"name": "a", "name": "b", "Name": "c"}`, "{\"name\": \"\xff\"}", `{"name": "\ud800"}`, `{"name": "\u0000"}`, `{"weight": -0.0e-0}`,
 		`{"weight": 1e400}`, `{"admin_state_up": "true"}`, `{"protocol_port": 80.0}`, `{"insert_headers": {"": ""}}`, `{"tls_container_data": []}`,
+		`{"listener_id": "` + newID + `", "loadbalancer_id": "` + lbID + `", "protocol": "TERMINATED_HTTPS", "protocol_port": 443,
+			"default_tls_container_ref": "r", "default_tls_container_data": {"certificate": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----",
+			"private_key": "-----BEGIN X\r\n-----\nAA==\n-----END X\r\n-----", "intermediates": ["x", null]}, "tls_versions": ["SSLv3"],
+			"sni_container_refs": ["a", "b"], "sni_container_data": [{"certificate": "x", "passphrase": "y"}], "tls_ciphers": "PSK:\r\n"}`,
 	}
 }
 
@@ -181,6 +185,7 @@ func keys() []string {
 		model.LoadBalancer{},
 		model.AdditionalVIP{},
 		model.Listener{},
+		model.TLSContainer{},
 		model.Pool{},
 		model.SessionPersistence{},
 		model.Member{},
@@ -227,7 +232,7 @@ func (w *writer) object(depth int) string {
 
 func (w *writer) value(depth int) string {
 	scalars := []string{
-		"null", "true", "false", "0", "1", "80", "-1", "1.1", "1e9", "2147483648", `""`, `"x"`, `"HTTP"`, `"TCP"`, `"UDP"`, `"ROUND_ROBIN"`, `"192.0.2.7"`,
+		"null", "true", "false", "0", "1", "80", "-1", "1.1", "1e9", "2147483648", `""`, `"x"`, `"HTTP"`, `"TCP"`, `"UDP"`, `"TERMINATED_HTTPS"`, `"MANDATORY"`, `"TLSv1.2"`, `"PSK"`, `"ROUND_ROBIN"`, `"192.0.2.7"`,
 		`"2001:db8::7"`, `"true"`, `"REJECT"`, `"REDIRECT_TO_URL"`, `"PATH"`, `"REGEX"`, `"(("`, `"https://u.example/"`, `"` + lbID + `"`,
 		`"` + listenerID + `"`, `"` + poolID + `"`, `"` + memberID + `"`, `"` + newID + `"`, `"\r\n"`, `"\u0000"`, `"\ud800"`, "\"\xff\"",
 		`"` + strings.Repeat("x", 300) + `"`, `{"` + strings.Repeat("k", 300) + `":1}`, `{"X-Forwarded-For":"true"}`, `{"loadbalancer_topology":"SINGLE"}`,
