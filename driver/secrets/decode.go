@@ -2,6 +2,8 @@ package secrets
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // Octavia's name for a certificate
 	"crypto/x509"
 	"encoding/hex"
@@ -25,11 +27,28 @@ func fromPKCS12(bundle []byte) (*model.TLSContainer, error) {
 	case err != nil:
 		return nil, errors.New("it is no PKCS#12 bundle with a certificate and its key")
 	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	text, err := encodeKey(key)
 	if err != nil {
 		return nil, errors.New("its key is of a kind that is not supported: use RSA or ECDSA")
 	}
-	return container(leaf, issuers, encodePEM("PRIVATE KEY", encoded), ""), nil
+	return container(leaf, issuers, text, ""), nil
+}
+
+// encodeKey writes a key as Octavia does, byte for byte: a certificate that is read here for once, instead of by octavia-api,
+// must not look like another one, which Envoys would be sent.
+func encodeKey(key any) (string, error) {
+	kind, encode := "PRIVATE KEY", func() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(key) }
+	switch key := key.(type) {
+	case *rsa.PrivateKey:
+		kind, encode = "RSA PRIVATE KEY", func() ([]byte, error) { return x509.MarshalPKCS1PrivateKey(key), nil }
+	case *ecdsa.PrivateKey:
+		kind, encode = "EC PRIVATE KEY", func() ([]byte, error) { return x509.MarshalECPrivateKey(key) }
+	}
+	der, err := encode()
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(encodePEM(kind, der)), nil
 }
 
 // fromParts reads what the secrets of a container hold: texts in PEM; the intermediates as a bundle, or as PKCS#7 in PEM or

@@ -2,6 +2,9 @@ package secrets
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -102,10 +105,28 @@ func bundle(t *testing.T, certificate pki.Certificate, password string, encoder 
 	return der
 }
 
+func encodedKey(kind string, der []byte) string {
+	return strings.TrimSpace(string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
+}
+
 // TestCertificates reads what users store, in all the ways that Octavia takes.
 func TestCertificates(t *testing.T) {
 	b := newBarbican(t)
 	authority := pki.New(t, "root").Intermediate("outer").Intermediate("inner")
+	// What Octavia makes of a key in PKCS#12: PrivateFormat.TraditionalOpenSSL, stripped.
+	octaviasKey := map[string]func(*testing.T, pki.Certificate) string{
+		"RSA": func(_ *testing.T, c pki.Certificate) string {
+			return encodedKey("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(c.Key.(*rsa.PrivateKey)))
+		},
+		"ECDSA": func(t *testing.T, c pki.Certificate) string {
+			t.Helper()
+			der, err := x509.MarshalECPrivateKey(c.Key.(*ecdsa.PrivateKey))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return encodedKey("EC PRIVATE KEY", der)
+		},
+	}
 	for name, certificate := range map[string]pki.Certificate{
 		"RSA":   authority.Issue(pki.Options{Names: []string{"rsa.example"}, RSA: 2048}),
 		"ECDSA": authority.Issue(pki.Options{Names: []string{"ecdsa.example"}}),
@@ -139,6 +160,10 @@ func TestCertificates(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s, %s: %v", name, form, err)
 				continue
+			}
+			want[1] = certificate.KeyPEM()
+			if strings.HasPrefix(form, "PKCS#12") {
+				want[1] = octaviasKey[name](t, certificate)
 			}
 			if diff := cmp.Diff(want, append([]string{got.Certificate, got.PrivateKey}, slices.Sorted(slices.Values(got.Intermediates))...)); diff != "" {
 				t.Errorf("%s, %s (-want +got):\n%s", name, form, diff)
