@@ -126,8 +126,10 @@ func (s *tree) everything(t *testing.T) []string {
 
 const (
 	// unsupported is how Octavia begins what a provider says.
-	unsupported  = "Provider 'envoy' does not support a requested option: "
-	noPoolTLSYet = " not supported yet; use a pool without it, and an HTTPS pool to pass TLS through to the members."
+	unsupported = "Provider 'envoy' does not support a requested option: "
+	// tlsGap is what versions with one in between left out come to.
+	tlsGap = "The TLS versions cannot be served: TLSv1.2 is missing between TLSv1.1 and TLSv1.3: a gap is not supported, add it or leave out " +
+		"one of the two."
 )
 
 func (s *tree) refusedLoadBalancers(t *testing.T) []refusal {
@@ -183,8 +185,13 @@ func (s *tree) refusedListeners(t *testing.T) []refusal {
 	const ours, octavias = http.StatusNotImplemented, http.StatusBadRequest
 	return []refusal{
 		refused("SCTP listener", "SCTP", nil, ours, "Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP."),
-		refused("TERMINATED_HTTPS", "TERMINATED_HTTPS", fields{"default_tls_container_ref": s.certificate(t, "www.example.com")}, ours,
-			"TERMINATED_HTTPS listeners are not supported yet; use an HTTPS listener, which passes TLS through to the members."),
+		refused("gap in the TLS versions", "TERMINATED_HTTPS", fields{
+			"default_tls_container_ref": s.certificate(t, "www.example.com"), "tls_versions": []string{"TLSv1.1", "TLSv1.3"},
+		}, ours, tlsGap),
+		refused("ciphers that Envoy has not", "TERMINATED_HTTPS", fields{
+			"default_tls_container_ref": s.certificate(t, "www.example.com"), "tls_ciphers": "DHE-RSA-AES128-GCM-SHA256",
+		}, ours, "Of the ciphers none is supported for TLS 1.2 and below (DHE-RSA-AES128-GCM-SHA256); add for instance "+
+			"ECDHE-RSA-AES128-GCM-SHA256 and ECDHE-ECDSA-AES128-GCM-SHA256."),
 		refused("connection limit of UDP", "UDP", fields{"connection_limit": 5}, ours,
 			"A connection limit is not supported for UDP; leave connection_limit at -1, which is no limit."),
 		refused("header with another value", "HTTP", fields{"insert_headers": fields{"X-Forwarded-For": "yes"}}, ours,
@@ -249,8 +256,8 @@ func (s *tree) refusedPools(t *testing.T) []refusal {
 			"Session persistence of type HTTP_COOKIE is not supported for UDP/SCTP protocol pools."),
 		refused("application's cookie without a name", "HTTP", persistence(fields{"type": "APP_COOKIE"}), octavias,
 			`Field "cookie_name" must be specified when using the "APP_COOKIE" session persistence type.`),
-		refused("TLS to the members", "HTTP", fields{"tls_enabled": true}, ours, "TLS to the members is"+noPoolTLSYet),
-		changed("change to TLS to the members", "web", fields{"tls_enabled": true}, "TLS to the members is"+noPoolTLSYet),
+		refused("gap in the TLS versions to the members", "HTTP", fields{"tls_enabled": true, "tls_versions": []string{"TLSv1.1", "TLSv1.3"}}, ours, tlsGap),
+		changed("change to a gap in the TLS versions", "web", fields{"tls_enabled": true, "tls_versions": []string{"TLSv1.1", "TLSv1.3"}}, tlsGap),
 		{
 			name: "member that is there", method: http.MethodPost, path: members, status: http.StatusConflict,
 			sentence: "Another member on this pool is already using ip 203.0.113.21 on protocol_port 80", body: fields{"member": s.member(1, 80)},
