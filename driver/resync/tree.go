@@ -107,6 +107,14 @@ func (a *API) pools(ctx context.Context, id string) ([]document, error) {
 			pool.set("healthmonitor", found)
 		}
 		pool.set("loadbalancer_id", id)
+		// As in octavia-lib's dictionary: the first of those that use it.
+		var users []document
+		if err := decode(pool["listeners"], &users); err != nil {
+			return nil, fmt.Errorf("read the listeners of pool %s: %w", pool.text("id"), err)
+		}
+		if len(users) > 0 {
+			pool.set("listener_id", users[0].text("id"))
+		}
 		pool.rename("pool_id")
 	}
 	return pools, nil
