@@ -130,7 +130,10 @@ func (g *generator) mapping(target reflect.Value, name string) {
 	}
 	values := reflect.MakeMap(target.Type())
 	for range g.below(4) {
-		header := pick(g, []string{"X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"})
+		header := pick(g, []string{
+			"X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto", "X-SSL-Client-Verify", "X-SSL-Client-Has-Cert", "X-SSL-Client-DN",
+			"X-SSL-Client-CN", "X-SSL-Issuer", "X-SSL-Client-SHA1", "X-SSL-Client-Not-Before", "X-SSL-Client-Not-After",
+		})
 		if g.hostile() {
 			header = pick(g, append(hostileTexts(), "X-SSL-Client-CN", "x-forwarded-for", "X-Real-IP", "Host", ":path"))
 		}
@@ -237,6 +240,7 @@ func (g *generator) connect(lb *model.LoadBalancer) {
 		if !readsRequests(listener) && !g.hostile() {
 			listener.L7Policies, listener.InsertHeaders = nil, nil
 		}
+		g.clients(listener)
 		if listener.Protocol == model.ProtocolUDP && !g.hostile() {
 			listener.ConnectionLimit = model.UnlimitedConnections
 		}

@@ -58,8 +58,10 @@ func goodTexts() map[string][]string {
 		"L7Policy.action":              {"REJECT", "REDIRECT_TO_URL", "REDIRECT_PREFIX", "REDIRECT_TO_POOL"},
 		"L7Policy.redirect_url":        urls,
 		"L7Policy.redirect_prefix":     urls,
-		"L7Rule.type":                  {"PATH", "HOST_NAME", "HEADER", "COOKIE", "FILE_TYPE"},
-		"L7Rule.compare_type":          {"STARTS_WITH", "EQUAL_TO", "ENDS_WITH", "CONTAINS", "REGEX", "REGEX"},
+		"L7Rule.type": {
+			"PATH", "HOST_NAME", "HEADER", "COOKIE", "FILE_TYPE", "SSL_CONN_HAS_CERT", "SSL_VERIFY_RESULT", "SSL_DN_FIELD", "SSL_DN_FIELD",
+		},
+		"L7Rule.compare_type": {"STARTS_WITH", "EQUAL_TO", "ENDS_WITH", "CONTAINS", "REGEX", "REGEX"},
 		"L7Rule.key": {
 			"X-Key", "sid", "!#$%&'*+-.^_`|~", "host", "Host", "cookie", "content-length", "user-agent", "x-forwarded-for", "x-request-id", "via", "upgrade",
 			"expect", "accept-encoding", "content-type", "grpc-timeout", "x-octavia-member", strings.Repeat("k", 255),

@@ -121,7 +121,8 @@ func (d *l7Draw) tlsRule(id string) model.L7Rule {
 			model.L7CompareEqualTo, model.L7CompareEqualTo)
 		if rule.CompareType == model.L7CompareRegex {
 			rule.Value = d.of("client", "^client$", "[a-c]", "^Ac.e", "Inc$", `\.`, "é", "^.{3}$", `^[^,]*$`, ",", `\\`, "(?i)CLIENT", "a|b", "^a|c$", "^$",
-				".*", `"`, "[ #]", "^#", " $", `[\x80-\xff]`, "CN=", `^\d+$`, `\W`)
+				".*", `"`, "[ #]", "^#", " $", `[\x80-\xff]`, "CN=", `^\d+$`, `\W`,
+				"^.{0,255}$", "(?:[^a]{20}){25}")
 		} else {
 			rule.Value = d.of("client", "c", "t", "Acme", "Acme, Inc", ", Inc", "Inc", "é", "a", "CN=client", ",CN=client", `\`, `"`, "#", "+", `a "b" c`, `\,`, "C3", "A9", "=")
 		}
