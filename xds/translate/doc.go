@@ -12,8 +12,9 @@
 //   - a member touches the ClusterLoadAssignments of its pool and nothing else (EDS), but that the routes to a pool with
 //     HTTP_COOKIE or APP_COOKIE list its members by id (RDS), see session.go;
 //   - the default pool of an HTTP listener touches its RouteConfiguration and nothing else (RDS);
-//   - so do its L7 policies and rules, whatever they compare: a rule is a matcher of what is in every request, and no
-//     filter of the listener prepares anything for it;
+//   - so do its L7 policies and rules, whatever they compare, and the headers that it inserts: a rule is a matcher of what
+//     is in every request, and no filter of the listener prepares anything for it. A listener that authenticates its
+//     clients has the name in their certificates in a header that routes see, and a script disabled, see clientHeaders;
 //   - the default pool of a TCP or HTTPS listener touches its own cluster's ClusterLoadAssignment, and the cluster itself
 //     when the pools differ in algorithm, persistence or PROXY protocol. There is no RDS for TCP: a tcp_proxy names its cluster in the listener. So each
 //     such listener has a cluster of its own, named for the listener, whose endpoints follow the default pool. Seen with
