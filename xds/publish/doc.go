@@ -9,7 +9,8 @@
 //	        new listener; the ACK of a listener does not say that. (The ACK of clusters does: Envoy 1.40 holds it back
 //	        while any cluster is warming.)
 //	shift   routes and listeners are added and updated, and so the traffic; wait for their ACK, and warm again
-//	narrow  listeners, then clusters and routes, then the rest, are removed
+//	narrow  listeners, then clusters and routes, then the rest, are removed; a listener whose address another one takes has
+//	        gone with the shift, as Envoy has no two at an address
 //
 // A phase with nothing in it is skipped: a changed member is one push of endpoints and its ACK.
 //

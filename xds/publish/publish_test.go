@@ -10,6 +10,7 @@ import (
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -160,6 +161,38 @@ func TestRejectionGoesWithItsResource(t *testing.T) {
 	}
 }
 
+// Envoy takes no second listener at an address, so the former one goes in the same message.
+func TestListenerGoesWithItsAddress(t *testing.T) {
+	f := newFake()
+	p := New(f, f, nil)
+	at := func(port uint32, also ...uint32) *listenerv3.Listener {
+		address := func(port uint32) *corev3.Address {
+			return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+				Address: "192.0.2.1", Protocol: corev3.SocketAddress_UDP, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
+			}}}
+		}
+		listener := &listenerv3.Listener{Address: address(port)}
+		for _, port := range also {
+			listener.AdditionalAddresses = append(listener.AdditionalAddresses, &listenerv3.AdditionalAddress{Address: address(port)})
+		}
+		return listener
+	}
+	publish := func(listeners map[string]*listenerv3.Listener) {
+		want := translate.NewResources()
+		for name, listener := range listeners {
+			listener.Name, want.Listeners[name] = name, listener
+		}
+		f.log = nil
+		_, err := p.Publish(t.Context(), node, want)
+		must(t, err)
+	}
+	publish(map[string]*listenerv3.Listener{"a": at(1, 2), "b": at(3), "c": at(4)})
+	publish(map[string]*listenerv3.Listener{"c": at(4), "d": at(5, 2)})
+	check(t, f.log, []string{
+		"set and remove listener d a", "wait listener d", "warm", "remove listener b", "wait for the end of listener b",
+	})
+}
+
 func TestInterruptedPublishIsContinued(t *testing.T) {
 	f := newFake()
 	p := New(f, f, nil)
@@ -236,7 +269,9 @@ func (f *fake) note(words ...string) {
 
 func (f *fake) Update(_, typeURL string, set map[string]*server.Resource, remove []string) {
 	f.types[typeURL] = true
-	if len(remove) > 0 {
+	if len(remove) > 0 && len(set) > 0 {
+		f.note("set and remove", server.Kind(typeURL), strings.Join(slices.Sorted(maps.Keys(set)), ","), strings.Join(remove, ","))
+	} else if len(remove) > 0 {
 		f.note("remove", server.Kind(typeURL), strings.Join(remove, ","))
 	} else {
 		f.note("set", server.Kind(typeURL), strings.Join(slices.Sorted(maps.Keys(set)), ","))

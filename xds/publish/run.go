@@ -43,9 +43,11 @@ func (r *run) phases(ctx context.Context) error {
 // widen sets all that traffic could be sent to; none is yet. Endpoints and secrets come before the clusters that ask for
 // them.
 func (r *run) widen(ctx context.Context) error {
-	r.set(resource.SecretType)
-	r.set(resource.EndpointType)
-	r.set(resource.ClusterType)
+	for _, typeURL := range []string{resource.SecretType, resource.EndpointType, resource.ClusterType} {
+		if err := r.set(typeURL); err != nil {
+			return err
+		}
+	}
 	if err := r.settle(ctx, resource.ClusterType); err != nil {
 		return err
 	}
@@ -54,8 +56,11 @@ func (r *run) widen(ctx context.Context) error {
 
 // shift moves the traffic. Routes come before the listeners that ask for them.
 func (r *run) shift(ctx context.Context) error {
-	r.set(resource.RouteType)
-	r.set(resource.ListenerType)
+	for _, typeURL := range []string{resource.RouteType, resource.ListenerType} {
+		if err := r.set(typeURL); err != nil {
+			return err
+		}
+	}
 	if err := r.settle(ctx, resource.ListenerType); err != nil {
 		return err
 	}
@@ -81,7 +86,7 @@ func (r *run) warm(ctx context.Context) error {
 
 // set gives the server what has changed of a type, or was refused before. The first set of a type, even of none, lets the
 // server speak of it.
-func (r *run) set(typeURL string) {
+func (r *run) set(typeURL string) error {
 	have := r.publisher.server.Versions(r.node, typeURL)
 	refused := r.publisher.server.Rejections(r.node)
 	changed := map[string]*server.Resource{}
@@ -94,13 +99,22 @@ func (r *run) set(typeURL string) {
 		r.state.pending[key] = res.Version
 	}
 	if have != nil && len(changed) == 0 {
-		return
+		return nil
 	}
-	r.publisher.server.Update(r.node, typeURL, changed, nil)
+	var displaced []string
+	if typeURL == resource.ListenerType {
+		var err error
+		if displaced, err = r.displaced(changed); err != nil {
+			return err
+		}
+	}
+	r.publisher.server.Update(r.node, typeURL, changed, displaced)
 	r.result.Updated += len(changed)
+	r.result.Removed += len(displaced)
 	if typeURL == resource.ClusterType || typeURL == resource.ListenerType {
 		r.state.warm = r.state.warm && len(changed) == 0
 	}
+	return nil
 }
 
 // settle waits until Envoy has decided on all of a type that is pending, and takes back what it refused.
