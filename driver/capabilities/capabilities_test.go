@@ -167,7 +167,7 @@ func TestRef(t *testing.T) {
 
 func TestFlavor(t *testing.T) {
 	described := capabilities.FlavorCapabilities()
-	assert.Len(t, described, 12)
+	assert.Len(t, described, 13)
 	assert.Equal(t, "How many amphorae serve a load balancer: SINGLE is one.", described["loadbalancer_topology"])
 	assert.Empty(t, capabilities.CheckFlavor(nil))
 	assert.Empty(t, capabilities.CheckFlavor(map[string]any{"loadbalancer_topology": "SINGLE", "access_log": true}))

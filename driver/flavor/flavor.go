@@ -31,6 +31,8 @@ type Flavor struct {
 	Keepalive *Keepalive `json:"tcp_keepalive,omitempty"`
 	// AccessLog writes a line a request, or a connection where requests are not seen.
 	AccessLog bool `json:"access_log,omitempty"`
+	// HTTP3 has TERMINATED_HTTPS listeners answer by HTTP/3, too, over UDP at the same port.
+	HTTP3 bool `json:"http3,omitempty"`
 	// RequestID is what becomes of X-Request-Id: one of the RequestID constants or "".
 	RequestID string `json:"request_id,omitempty"`
 }

@@ -33,6 +33,7 @@ const everything = `{
 	"buffer_bytes": 32768,
 	"tcp_keepalive": {"idle_ms": 60000, "interval_ms": 10000, "probes": 3},
 	"access_log": true,
+	"http3": true,
 	"request_id": "replace"
 }`
 
@@ -66,6 +67,7 @@ func TestParse(t *testing.T) {
 		BufferBytes:     32768,
 		Keepalive:       &flavor.Keepalive{Idle: 60000, Interval: 10000, Probes: 3},
 		AccessLog:       true,
+		HTTP3:           true,
 		RequestID:       flavor.RequestIDReplace,
 	}
 	for _, numbers := range []bool{false, true} {
@@ -97,7 +99,7 @@ func TestParseNumbers(t *testing.T) {
 
 // TestSentences has what a user reads for each way to be wrong.
 func TestSentences(t *testing.T) {
-	const keys = "flavor has the keys access_log, buffer_bytes, circuit_breaking, client_http, compression, loadbalancer_topology, " +
+	const keys = "flavor has the keys access_log, buffer_bytes, circuit_breaking, client_http, compression, http3, loadbalancer_topology, " +
 		"member_http, outlier_detection, request_id, retries, slow_start and tcp_keepalive."
 	tests := map[string]struct {
 		metadata string
@@ -121,6 +123,7 @@ func TestSentences(t *testing.T) {
 		"fraction":      {`{"buffer_bytes": 20000.5}`, []string{`buffer_bytes: flavor.buffer_bytes must be a whole number between 16384 and 67108864, not 20000.5.`}},
 		"object":        {`{"buffer_bytes": {}}`, []string{`buffer_bytes: flavor.buffer_bytes must be a whole number between 16384 and 67108864, not an object.`}},
 		"boolean":       {`{"access_log": "yes"}`, []string{`access_log: flavor.access_log must be true or false, not "yes".`}},
+		"HTTP/3":        {`{"http3": "true"}`, []string{`http3: flavor.http3 must be true or false, not "true".`}},
 		"enum":          {`{"request_id": "on"}`, []string{`request_id: flavor.request_id must be "pass", "keep" or "replace", not "on".`}},
 		"missing":       {`{"retries": {"retry_on": ["5xx"]}}`, []string{"retries.attempts: flavor.retries.attempts is missing; it must be a whole number between 1 and 10."}},
 		"empty":         {`{"client_http": {}}`, []string{"client_http: flavor.client_http has nothing in it; leave it out, or set one of drain_timeout_ms, max_concurrent_streams, max_connection_duration_ms, max_requests_per_connection, request_headers_timeout_ms and request_timeout_ms."}},
@@ -220,7 +223,7 @@ func TestSchema(t *testing.T) {
 	_, problems := flavor.Parse(example)
 	assert.Empty(t, problems)
 	descriptions := flavor.Descriptions()
-	assert.Len(t, descriptions, 12)
+	assert.Len(t, descriptions, 13)
 	assert.Equal(t, "How many amphorae serve a load balancer: SINGLE is one.", descriptions["loadbalancer_topology"])
 }
 

@@ -181,7 +181,7 @@ func TestFlavorRefused(t *testing.T) {
 	said, err := c.loadbalancerCLI(t, "flavorprofile", "create", "--name", name, "--provider", "envoy",
 		"--flavor-data", `{"retries": {"retry_on": ["5xx"], "attempts": "3"}, "gzip": true}`)
 	const onCLI = "Provider 'envoy' does not support a requested option: flavor.gzip is unknown. flavor has the keys access_log, " +
-		"buffer_bytes, circuit_breaking, client_http, compression, loadbalancer_topology, member_http, outlier_detection, request_id, " +
+		"buffer_bytes, circuit_breaking, client_http, compression, http3, loadbalancer_topology, member_http, outlier_detection, request_id, " +
 		"retries, slow_start and tcp_keepalive. flavor.retries.attempts must be a whole number between 1 and 10, not \"3\". (HTTP 501)"
 	if err == nil || !strings.Contains(said, onCLI) {
 		t.Errorf("got  %s\nwant %s", said, onCLI)

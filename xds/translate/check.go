@@ -15,6 +15,7 @@ import (
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	udpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/udp/udp_proxy/v3"
 	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
+	quicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/quic/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
@@ -148,6 +149,9 @@ func (c *checker) secrets(socket *corev3.TransportSocket) error {
 
 // sdsSecrets returns the references to secrets of a TLS context; none for what is no TLS context.
 func sdsSecrets(message proto.Message) []*tlsv3.SdsSecretConfig {
+	if wrapper, ok := message.(*quicv3.QuicDownstreamTransport); ok {
+		message = wrapper.GetDownstreamTlsContext()
+	}
 	context, ok := message.(interface {
 		GetCommonTlsContext() *tlsv3.CommonTlsContext
 	})

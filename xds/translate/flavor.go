@@ -19,6 +19,7 @@ const maxReason = 400
 //	member_http        pools of HTTP listeners                  –                          –
 //	client_http        listeners                                –                          –
 //	compression        listeners                                –                          –
+//	http3              TERMINATED_HTTPS listeners               –                          –
 //	retries            routes of listeners, limits of pools     –                          –
 //	outlier_detection  pools: answers, connects, resets         pools: connects            –
 //	circuit_breaking   pools                                    pools: max_connections     pools: sessions, by max_connections

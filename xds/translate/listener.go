@@ -57,6 +57,7 @@ func (t *translation) listener(listener *model.Listener) error {
 		if err = t.retryRoutes(routes); err != nil {
 			return err
 		}
+		t.offerHTTP3(listener, routes)
 		if filters, err = t.httpFilters(listener); err != nil {
 			return err
 		}
@@ -109,6 +110,15 @@ func (t *translation) listener(listener *model.Listener) error {
 	}
 	t.out.Listeners[listener.ID] = message
 	t.out.Owners[Key{resourcev3.ListenerType, listener.ID}] = owner
+	if !t.speaksHTTP3(listener) {
+		return nil
+	}
+	second, err := t.listenHTTP3(listener, message)
+	if err != nil {
+		return err
+	}
+	t.out.Listeners[second.GetName()] = second
+	t.out.Owners[Key{resourcev3.ListenerType, second.GetName()}] = owner
 	return nil
 }
 

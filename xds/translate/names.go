@@ -22,6 +22,7 @@ import (
 //	… for a TCP or HTTPS listener                             tcp:<listener id>
 //	… for a UDP listener                                      udp:<listener id>
 //	filter chain for clients without SNI, where there is one  <listener id>:nameless
+//	Listener for HTTP/3; all else has the names of that for TCP  <listener id>:h3
 //	Secret                                                    <id of the listener or pool>/<role>   model.Secret.Name
 //	EDS service name                                          <cluster>@<hash of the cluster>
 //
@@ -30,6 +31,26 @@ import (
 
 // namelessChain names the filter chain of clients that name no server, see filterChains.
 func namelessChain(listener *model.Listener) string { return listener.ID + ":nameless" }
+
+// http3Suffix ends the names of listeners over QUIC.
+const http3Suffix = ":h3"
+
+// http3Name names the listener over QUIC, see listenHTTP3.
+func http3Name(listener *model.Listener) string { return listener.ID + http3Suffix }
+
+// ListenerUse is what the name of a listener says.
+type ListenerUse struct {
+	// Listener is the listener's id.
+	Listener string
+	// HTTP3 says that this is its second listener, over QUIC. The statistics of both are one.
+	HTTP3 bool
+}
+
+// UseOfListener reads the name of a listener.
+func UseOfListener(name string) ListenerUse {
+	id, second := strings.CutSuffix(name, http3Suffix)
+	return ListenerUse{Listener: id, HTTP3: second}
+}
 
 // poolClusterName names the cluster of a pool with Octavia's default connect timeout. It does not depend on listeners.
 func poolClusterName(pool *model.Pool) string { return pool.ID }

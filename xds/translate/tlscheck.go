@@ -5,9 +5,11 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -213,24 +215,27 @@ func hasName(certificate *x509.Certificate) bool {
 // mustStaple refuses a certificate that clients may take with a stapled response alone (RFC 7633) while there is none.
 // Envoy would refuse it, too.
 func mustStaple(place model.Secret) error {
-	container := place.Certificate()
-	if container == nil || len(container.OCSPResponse) > 0 {
-		return nil
+	if container := place.Certificate(); demandsStaple(container) && len(container.OCSPResponse) == 0 {
+		return errors.New("the certificate demands a stapled OCSP response (must-staple) and its responder has given none yet")
+	}
+	return nil
+}
+
+func demandsStaple(container *model.TLSContainer) bool {
+	if container == nil {
+		return false
 	}
 	block, _ := pem.Decode([]byte(container.Certificate))
 	if block == nil {
-		return nil
+		return false
 	}
 	certificate, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return nil // CheckSecret has said so
+		return false // CheckSecret has said so
 	}
-	for _, extension := range certificate.Extensions {
-		if extension.Id.String() == "1.3.6.1.5.5.7.1.24" {
-			return errors.New("the certificate demands a stapled OCSP response (must-staple) and its responder has given none yet")
-		}
-	}
-	return nil
+	return slices.ContainsFunc(certificate.Extensions, func(extension pkix.Extension) bool {
+		return extension.Id.String() == "1.3.6.1.5.5.7.1.24"
+	})
 }
 
 // checkBundle parses all blocks of one type; there has to be one.

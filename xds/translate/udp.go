@@ -47,10 +47,15 @@ func (t *translation) udpFilter(listener *model.Listener, cluster string) (*list
 
 // listenUDP makes a listener one of UDP, at all its addresses.
 func listenUDP(message *listenerv3.Listener, filter *listenerv3.ListenerFilter) {
+	overUDP(message)
+	message.UdpListenerConfig = &listenerv3.UdpListenerConfig{}
+	message.ListenerFilters = []*listenerv3.ListenerFilter{filter}
+}
+
+// overUDP makes all addresses of a listener ones of UDP.
+func overUDP(message *listenerv3.Listener) {
 	message.GetAddress().GetSocketAddress().Protocol = corev3.SocketAddress_UDP
 	for _, additional := range message.GetAdditionalAddresses() {
 		additional.GetAddress().GetSocketAddress().Protocol = corev3.SocketAddress_UDP
 	}
-	message.UdpListenerConfig = &listenerv3.UdpListenerConfig{}
-	message.ListenerFilters = []*listenerv3.ListenerFilter{filter}
 }

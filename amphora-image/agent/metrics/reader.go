@@ -134,10 +134,14 @@ func (r *reader) identify(ctx context.Context) error {
 	return nil
 }
 
-// listenerObjects are the listeners that Envoy has. What is only draining has statistics, too, and so has the admin interface.
+// listenerObjects are the listeners that Envoy has; the second one for HTTP/3 has its statistics with the first. What is only
+// draining has statistics, too, and so has the admin interface.
 func listenerObjects(names []string, byListener map[string]figures) []object {
 	objects := make([]object, 0, len(names))
 	for _, name := range names {
+		if translate.UseOfListener(name).HTTP3 {
+			continue
+		}
 		known := figures{"agent.up": 1, "agent.down": 0}
 		maps.Copy(known, byListener[name])
 		objects = append(objects, object{labels: []string{name}, figures: known})

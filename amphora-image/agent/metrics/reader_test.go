@@ -98,7 +98,7 @@ func absent(t *testing.T, have map[string]bool, texts ...string) {
 // that are draining. With them would go the controller's address.
 func TestOnlyTheLoadBalancers(t *testing.T) {
 	envoy := &fake{
-		listeners: []string{"web"},
+		listeners: []string{"web", "web:h3"},
 		stats: map[string]uint64{
 			"listener.web.downstream_cx_total": 3, "listener.admin.downstream_cx_total": 100, "http.admin.downstream_rq_total": 100,
 			"listener.gone.downstream_cx_total": 7, "cluster.octavia-envoy-controller.upstream_cx_total": 9,
@@ -113,7 +113,7 @@ func TestOnlyTheLoadBalancers(t *testing.T) {
 	have := lines(t, newReader(envoy, nil))
 	expect(t, have, `octavia_listener_connections_total{listener="web"} 3`, "octavia_loadbalancer_connections_total 3",
 		`octavia_pool_connection_attempts_total{pool="blue"} 2`, "octavia_loadbalancer_listeners 1")
-	absent(t, have, "admin", "gone", "octavia-envoy", "192.0.2.1", "octavia_loadbalancer_cpu")
+	absent(t, have, "admin", "h3", "gone", "octavia-envoy", "192.0.2.1", "octavia_loadbalancer_cpu")
 }
 
 func TestPoolsAndMembers(t *testing.T) {
