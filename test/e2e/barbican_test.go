@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -92,10 +93,7 @@ func (c *cloud) opensslBundle(t *testing.T, certificate pki.Certificate) string 
 	t.Helper()
 	keep(t, certificate)
 	folder := t.TempDir()
-	chain := certificate.PEM()
-	for _, issuer := range certificate.Intermediates() {
-		chain += issuer
-	}
+	chain := certificate.PEM() + strings.Join(certificate.Intermediates(), "")
 	for name, content := range map[string]string{"chain.pem": chain, "key.pem": certificate.KeyPEM()} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)

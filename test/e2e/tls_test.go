@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -109,7 +110,7 @@ func TestTerminatedHTTPS(t *testing.T) {
 	})
 	s := c.populate(t, "e2e-tls", nil, []fields{pool("web", "HTTP", []fields{c.member(1, 80)})})
 	s.cli(t, "loadbalancer listener create --name web --protocol TERMINATED_HTTPS --protocol-port 443 --default-pool [pool web] "+
-		"--default-tls-container-ref "+ref+" --hsts-max-age 31536000 --hsts-include-subdomains [lb]")
+		"--default-tls-container-ref "+ref+" --insert-headers X-Forwarded-Proto=true --hsts-max-age 31536000 --hsts-include-subdomains [lb]")
 	s.allActive(t)
 	chain, err := c.presented(t, s.at(443), trusting(root, "www.example.com"))
 	if err != nil || len(chain) != 2 || !chain[0].Equal(certificate.Leaf) || !chain[1].Equal(issuer.Certificate) {
@@ -131,6 +132,9 @@ func TestTerminatedHTTPS(t *testing.T) {
 		}
 		if got := response.Header.Get("Strict-Transport-Security"); got != "max-age=31536000; includeSubDomains;" {
 			t.Errorf("HSTS is %q", got)
+		}
+		if got := c.asSeen(t, client, "https://"+s.at(443)).Headers.Get("X-Forwarded-Proto"); got != "https" {
+			t.Errorf("the member is told of %q", got)
 		}
 	}
 	if code, _, err := c.fetch(t, c.client(t), s.at(443)); err == nil {
@@ -203,7 +207,7 @@ func TestServerNames(t *testing.T) {
 		{"", "www.example.com", onlyRSA, site},
 		{"", "www.example.com", 0, site},
 	} {
-		config := &tls.Config{ServerName: test.name, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // verified below
+		config := &tls.Config{ServerName: test.name, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} // verified below
 		if test.cipher != 0 {
 			config.MaxVersion, config.CipherSuites = tls.VersionTLS12, []uint16{test.cipher}
 		}
@@ -258,7 +262,7 @@ func TestTLSParameters(t *testing.T) {
 	root, issuer := issuers(t)
 	ref := c.bundle(t, issuer.Issue(pki.Options{Names: []string{"www.example.com"}, RSA: 2048}))
 	web := func(port int, more fields) fields {
-		return terminated(fmt.Sprint(port), port, "web", ref, more)
+		return terminated(strconv.Itoa(port), port, "web", ref, more)
 	}
 	settings := []struct {
 		name string
@@ -271,18 +275,22 @@ func TestTLSParameters(t *testing.T) {
 			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		}, []string{"h2", "http/1.1", "http/1.0"}},
 		{
-			"one cipher of TLS 1.2", fields{"tls_versions": []string{"TLSv1.2"}, "tls_ciphers": "ECDHE-RSA-CHACHA20-POLY1305", "alpn_protocols": []string{"http/1.1"}},
+			"one cipher of TLS 1.2",
+			fields{"tls_versions": []string{"TLSv1.2"}, "tls_ciphers": "ECDHE-RSA-CHACHA20-POLY1305", "alpn_protocols": []string{"http/1.1"}},
 			[]uint16{tls.VersionTLS12},
 			[]uint16{tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256},
 			[]string{"http/1.1"},
 		},
 		{
-			"TLS 1.3", fields{"tls_versions": []string{"TLSv1.3"}, "alpn_protocols": []string{"h2"}},
-			[]uint16{tls.VersionTLS13}, nil,
+			"TLS 1.3",
+			fields{"tls_versions": []string{"TLSv1.3"}, "alpn_protocols": []string{"h2"}},
+			[]uint16{tls.VersionTLS13},
+			nil,
 			[]string{"h2"},
 		},
 		{
-			"old clients", fields{
+			"old clients",
+			fields{
 				"tls_versions": []string{"TLSv1", "TLSv1.1", "TLSv1.2"}, "alpn_protocols": []string{"http/1.1", "h2"},
 				"tls_ciphers": "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-SHA:AES128-SHA",
 			},

@@ -3,8 +3,10 @@ package e2e
 import (
 	"crypto/tls"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,6 +28,7 @@ func TestClientCertificates(t *testing.T) {
 	asking := func(name string, port int, how string, more ...fields) fields {
 		return terminated(name, port, "web", ref, append(more, fields{
 			"client_authentication": how, "client_ca_tls_container_ref": ca,
+			"insert_headers": fields{"X-SSL-Client-Verify": "true", "X-SSL-Client-CN": "true", "X-SSL-Client-Has-Cert": "true"},
 		})...)
 	}
 	s := c.populate(t, "e2e-mtls", []fields{
@@ -65,10 +68,21 @@ func TestClientCertificates(t *testing.T) {
 	} {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			for port, taken := range map[int]bool{443: test.mandatory, 444: test.optional, 445: true} {
-				_, err := try(port, version, test.client)
+				request, err := try(port, version, test.client)
 				what := fmt.Sprintf("%s at %d by %s", test.who, port, tls.VersionName(version))
 				if taken != (err == nil) {
 					t.Errorf("%s: %v", what, err)
+				}
+				if err != nil || port == 445 {
+					continue
+				}
+				name, has := "", "0"
+				if test.client != nil {
+					name, has = test.who, "1"
+				}
+				got := []string{request.Headers.Get("X-SSL-Client-Verify"), request.Headers.Get("X-SSL-Client-Has-Cert"), request.Headers.Get("X-SSL-Client-CN")}
+				if want := []string{"0", has, name}; !slices.Equal(got, want) {
+					t.Errorf("%s: the member is told %q, not %q", what, got, want)
 				}
 			}
 		}
@@ -78,7 +92,7 @@ func TestClientCertificates(t *testing.T) {
 	eventually(t, patience, func() error {
 		for range 6 {
 			if _, err := try(443, tls.VersionTLS13, &good); err == nil {
-				return fmt.Errorf("a revoked certificate is taken")
+				return errors.New("a revoked certificate is taken")
 			}
 		}
 		return nil

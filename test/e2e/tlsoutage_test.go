@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ocsp"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/envoyadmin"
@@ -91,11 +93,20 @@ func (s *tlsService) changes(t *testing.T, when string) {
 	s.allActive(t)
 }
 
-// TestTLSOverRestarts restarts the controller: listeners with TLS go on, Envoys are sent nothing, and all keys come out of the
-// database, where they are sealed.
+// TestTLSOverRestarts restarts the controller: listeners with TLS go on, Envoys are sent nothing, and all keys and responses come out of
+// the database, where keys are sealed.
 func TestTLSOverRestarts(t *testing.T) {
 	c := shared
 	s := c.tlsService(t, "e2e-tls-restart")
+	responder, now := newResponder(t), time.Now()
+	s.certificate = s.issuer.Issue(pki.Options{Names: []string{"www.example.com"}, RSA: 2048, OCSPServers: []string{responder.url}})
+	stapled := s.issuer.OCSP(s.certificate, ocsp.Good, now.Add(-time.Minute), now.Add(24*time.Hour))
+	responder.says(s.certificate, stapled)
+	s.put(t, "listener", "listeners/"+s.id(t, "listener web"), fields{"default_tls_container_ref": c.bundle(t, s.certificate)})
+	c.staples(t, s.at(443), trusting(s.root, "www.example.com"), stapled)
+	if err := responder.server.Close(); err != nil {
+		t.Fatal(err)
+	}
 	before, pushed := c.versions(t, s.lb.ID), s.pushed(t)
 	c.restartController(t)
 	s.serves(t, "after the restart")
@@ -111,6 +122,7 @@ func TestTLSOverRestarts(t *testing.T) {
 		t.Errorf("the change of a member changed %v", got)
 	}
 	s.serves(t, "after a change")
+	c.staples(t, s.at(443), trusting(s.root, "www.example.com"), stapled)
 	// What the store keeps of keys is in the database, and found by noTraces if it was in clear.
 	database, err := os.ReadFile(c.env["OE_STORE"])
 	if err != nil {

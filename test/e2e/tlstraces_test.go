@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -144,10 +145,8 @@ func (c *cloud) noTraces(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			for _, other := range skip {
-				if path == other {
-					return filepath.SkipDir
-				}
+			if slices.Contains(skip, path) {
+				return filepath.SkipDir
 			}
 			// An amphora has a key of its own for its connections to the controller.
 			if !entry.Type().IsRegular() || filepath.Base(path) == "tls.key" && strings.HasPrefix(path, c.env["OE_AMPHORAE"]) {
