@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
 // Resolver fills in what a tree lacks.
@@ -19,6 +20,9 @@ type Resolver struct {
 // published before, which may be nil. It returns a sentence for each object that does not have what its user asked for,
 // whether it goes on with what it had or has nothing.
 //
+// What is there and Envoy would not take, such as a key that no longer belongs to its certificate, is as if it could not be
+// read.
+//
 // A secret that Barbican refused to give is used further all the same: its user took it away, or its rights, while a listener
 // has it, and to break that listener is not what that asks for. It is said in the log.
 func (r *Resolver) Resolve(ctx context.Context, tree, known *model.LoadBalancer) map[model.Ref]string {
@@ -30,15 +34,18 @@ func (r *Resolver) Resolve(ctx context.Context, tree, known *model.LoadBalancer)
 	}
 	reasons := map[model.Ref]string{}
 	for _, place := range tree.Secrets() {
-		if !place.Missing() {
-			continue
+		var err error
+		if place.Missing() {
+			err = r.read(ctx, place)
 		}
-		err := r.read(ctx, place)
+		if err == nil {
+			err = usable(place)
+		}
 		if err == nil {
 			continue
 		}
 		old, ok := before[place.Name()]
-		if ok && !old.Missing() {
+		if ok && !old.Missing() && translate.CheckSecret(old) == nil {
 			place.SetCertificate(old.Certificate())
 			place.SetPEM(old.PEM())
 			if old.URL == place.URL {
@@ -53,6 +60,14 @@ func (r *Resolver) Resolve(ctx context.Context, tree, known *model.LoadBalancer)
 		reasons[place.Owner] = err.Error()
 	}
 	return reasons
+}
+
+// usable says why what a place holds cannot be served.
+func usable(place model.Secret) error {
+	if err := translate.CheckSecret(place); err != nil {
+		return fmt.Errorf("what %s refers to cannot be used: %w", place.URL, err)
+	}
+	return nil
 }
 
 func (r *Resolver) read(ctx context.Context, place model.Secret) error {

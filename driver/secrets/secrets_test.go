@@ -250,6 +250,9 @@ func TestResolve(t *testing.T) {
 			ID: "l", DefaultTLSContainerRef: ref, DefaultTLSContainer: certificate,
 		}}}
 	}
+	spoil := *held
+	spoil.PrivateKey = authority.Issue(pki.Options{Names: []string{"x"}}).KeyPEM()
+	spoiled := &spoil
 	owner := model.Ref{Kind: model.KindListener, ID: "l"}
 	resolver := &Resolver{Reader: b.reader(), Logger: slog.New(slog.DiscardHandler)}
 	for name, test := range map[string]struct {
@@ -257,13 +260,16 @@ func TestResolve(t *testing.T) {
 		down        bool
 		want, why   string
 	}{
-		"there":               {tree: lb(first, held), want: "first"},
-		"read":                {tree: lb(first, nil), want: "first"},
-		"an id alone":         {tree: lb(first, &model.TLSContainer{ID: "1"}), want: "first"},
-		"down, as before":     {tree: lb(first, nil), known: lb(first, held), down: true, want: "first"},
-		"down, something new": {tree: lb(first, nil), down: true, why: "it is tried again"},
-		"down, another":       {tree: lb(second, nil), known: lb(first, held), down: true, want: "first", why: "until then it goes on with " + first},
-		"read, another":       {tree: lb(second, nil), known: lb(first, held), want: "second"},
+		"there":                        {tree: lb(first, held), want: "first"},
+		"read":                         {tree: lb(first, nil), want: "first"},
+		"an id alone":                  {tree: lb(first, &model.TLSContainer{ID: "1"}), want: "first"},
+		"down, as before":              {tree: lb(first, nil), known: lb(first, held), down: true, want: "first"},
+		"down, something new":          {tree: lb(first, nil), down: true, why: "it is tried again"},
+		"down, another":                {tree: lb(second, nil), known: lb(first, held), down: true, want: "first", why: "until then it goes on with " + first},
+		"spoiled behind its reference": {tree: lb(first, spoiled), known: lb(first, held), want: "first"},
+		"spoiled, something new":       {tree: lb(first, spoiled), want: "first", why: "cannot be used together"},
+		"spoiled, another":             {tree: lb(second, spoiled), known: lb(first, held), want: "first", why: "until then it goes on with " + first},
+		"read, another":                {tree: lb(second, nil), known: lb(first, held), want: "second"},
 	} {
 		b.status = 0
 		if test.down {
