@@ -35,7 +35,7 @@ const inspectWithin = 1000
 // logged reports whether the flavor wants an access log. Without, nothing of this file is in any resource.
 func (t *translation) logged() bool { return t.flavor.AccessLog }
 
-// accessLog returns the access log of a listener: a line of JSON for each request (HTTP), connection (TCP, HTTPS) or session
+// accessLog returns the access log of a listener: a line of JSON for each request (HTTP, TERMINATED_HTTPS), connection (TCP, HTTPS) or session
 // (UDP), when it ends. It depends on nothing that changes in the life of a listener, since a change would drain it: pool,
 // member and policy come from the metadata of what was used and the name of the route.
 func (t *translation) accessLog(listener *model.Listener) ([]*accesslogv3.AccessLog, error) {
@@ -57,7 +57,7 @@ func (t *translation) accessLog(listener *model.Listener) ([]*accesslogv3.Access
 	format := &corev3.SubstitutionFormatString{
 		Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: &structpb.Struct{Fields: fields}},
 	}
-	if listener.Protocol == model.ProtocolHTTP {
+	if readsRequests(listener) || listener.Protocol == model.ProtocolPrometheus {
 		// Regular expressions in CEL could cut off the query, too, and cost more than all the rest of the line.
 		withoutQuery, err := pack(&reqwithoutqueryv3.ReqWithoutQuery{})
 		if err != nil {

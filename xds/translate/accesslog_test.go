@@ -23,6 +23,7 @@ import (
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/pki"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
@@ -230,6 +231,41 @@ func sameNames(t *testing.T, got line, format func(AccessLogField) string) {
 	}
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+}
+
+// TestAccessLogWhereTLSEnds has lines of requests for TERMINATED_HTTPS listeners, over TCP and QUIC, and for PROMETHEUS.
+func TestAccessLogWhereTLSEnds(t *testing.T) {
+	web := secure(t, "web", "blue", pki.New(t, "root").Issue(pki.Options{Names: []string{"x.example"}}))
+	metrics := listener(t, "metrics", model.ProtocolPrometheus, "")
+	member := server(t, func(http.ResponseWriter, *http.Request) {})
+	path := serveLogged(t, &model.LoadBalancer{
+		Flavor: map[string]any{"http3": true}, Listeners: []model.Listener{web, metrics}, Pools: []model.Pool{pool("blue", "HTTP", member)},
+	}, nil)
+	config := &tls.Config{ServerName: "x.example", InsecureSkipVerify: true}
+	if _, err := shake(t, &web, config); err != nil {
+		t.Fatal(err)
+	}
+	logged(t, path, 1)
+	if _, _, err := overHTTP3(t, &web, config); err != nil {
+		t.Fatal(err)
+	}
+	logged(t, path, 2)
+	if _, err := io.WriteString(dial(t, &metrics), "GET /metrics?token=hush HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	lines := logged(t, path, 3)
+	for i, want := range []map[string]any{
+		{"listener_id": "web", "listener_protocol": "TERMINATED_HTTPS", "http_version": "HTTP/1.1", "tls_version": "TLSv1.3", "tls_server_name": "x.example"},
+		{"listener_id": "web", "listener_protocol": "TERMINATED_HTTPS", "http_version": "HTTP/3", "tls_version": "TLSv1.3", "tls_server_name": "x.example"},
+		{"listener_id": "metrics", "listener_protocol": "PROMETHEUS", "path": "/metrics", "tls_version": nil},
+	} {
+		if want["listener_id"] == "web" {
+			maps.Copy(want, map[string]any{"path": "/", "pool_id": "blue", "member_id": "blue0", "status": 200})
+		}
+		maps.Copy(want, map[string]any{"method": "GET", "client_address": vip, "vip_address": vip})
+		sameFields(t, fmt.Sprintf("line %d", i), lines[i], want)
+		sameNames(t, lines[i], func(f AccessLogField) string { return f.HTTP })
 	}
 }
 

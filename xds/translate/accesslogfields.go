@@ -16,7 +16,7 @@ type AccessLogField struct {
 
 func (f AccessLogField) format(protocol string) string {
 	switch protocol {
-	case model.ProtocolHTTP, model.ProtocolPrometheus:
+	case model.ProtocolHTTP, model.ProtocolTerminatedHTTPS, model.ProtocolPrometheus:
 		return f.HTTP
 	case model.ProtocolUDP:
 		return f.UDP
@@ -49,7 +49,7 @@ func AccessLogFields() []AccessLogField {
 		everywhere("project_id", "<project>", "the load balancer's project"),
 		everywhere("loadbalancer_id", "<load balancer>", ""),
 		everywhere("listener_id", "<listener>", ""),
-		everywhere("listener_protocol", "<protocol>", "HTTP, HTTPS, TCP or UDP"),
+		everywhere("listener_protocol", "<protocol>", "HTTP, TERMINATED_HTTPS, PROMETHEUS, HTTPS, TCP or UDP"),
 		{
 			Name: "pool_id", HTTP: "%METADATA(CLUSTER:octavia:pool)%",
 			TCP: "%METADATA(UPSTREAM_HOST:octavia:pool)%", UDP: "%METADATA(UPSTREAM_HOST:octavia:pool)%",
@@ -62,7 +62,7 @@ func AccessLogFields() []AccessLogField {
 		everywhere("client_address", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "who connected; no header can change it"),
 		everywhere("client_port", "%DOWNSTREAM_DIRECT_REMOTE_PORT%", ""),
 		everywhere("vip_address", "%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "the load balancer's address that was asked"),
-		overTCP("connection_id", "%CONNECTION_ID%", "counts the client's connections since Envoy's start: requests with the same one came one after the other, or over HTTP/2"),
+		overTCP("connection_id", "%CONNECTION_ID%", "counts the client's connections since Envoy's start: requests with the same one came one after the other, or over HTTP/2 or HTTP/3"),
 		ofRequests("http_version", "%PROTOCOL%", ""),
 		ofRequests("method", "%REQ(:METHOD):32%", ""),
 		ofRequests("host", "%REQ(:AUTHORITY):255%", ""),
@@ -87,7 +87,7 @@ func AccessLogFields() []AccessLogField {
 		ofRequests("first_byte_ms", "%RESPONSE_DURATION%", "until the first byte of the member's answer"),
 		overTCP("tls_version", "%DOWNSTREAM_TLS_VERSION%", "the client's; null where the listener does not end TLS"),
 		overTCP("tls_cipher", "%DOWNSTREAM_TLS_CIPHER%", "the same"),
-		overTCP("tls_server_name", "%REQUESTED_SERVER_NAME%", "SNI, of HTTPS listeners, too"),
+		overTCP("tls_server_name", "%REQUESTED_SERVER_NAME%", "SNI, of TERMINATED_HTTPS and HTTPS listeners"),
 		overTCP("client_certificate_subject", "%DOWNSTREAM_PEER_SUBJECT%", ""),
 		overTCP("client_certificate_serial", "%DOWNSTREAM_PEER_SERIAL%", "hexadecimal"),
 	}
