@@ -74,9 +74,11 @@ func TestHTTP3(t *testing.T) {
 	limited := secure(t, "limited", "p", rsa)
 	limited.ConnectionLimit = 1
 	serve(t, &model.LoadBalancer{
-		Flavor:    map[string]any{"http3": true},
-		Listeners: []model.Listener{web, names, allowed, others, namedOthers, limited, stapled},
-		Pools:     []model.Pool{pool("p", model.ProtocolHTTP, member)},
+		Flavor: map[string]any{"http3": true},
+		// An additional VIP, of which each has its own sockets.
+		AdditionalVIPs: []model.AdditionalVIP{{IPAddress: "::1"}},
+		Listeners:      []model.Listener{web, names, allowed, others, namedOthers, limited, stapled},
+		Pools:          []model.Pool{pool("p", model.ProtocolHTTP, member)},
 	})
 
 	offer := fmt.Sprintf(`h3=":%d"; ma=86400`, web.ProtocolPort)
@@ -94,6 +96,18 @@ func TestHTTP3(t *testing.T) {
 	if want := fmt.Sprintf("127.0.0.1 %d https  ", web.ProtocolPort); body != want || response.Proto != "HTTP/3.0" {
 		t.Errorf("by %s the member sees %q; want %q", response.Proto, body, want)
 	}
+
+	additional := &http3.Transport{TLSClientConfig: &tls.Config{ServerName: "default.example", RootCAs: root.Pool()}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("https://[::1]:%d/", web.ProtocolPort), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := additional.RoundTrip(request); err != nil {
+		t.Errorf("at the additional VIP: %v", err)
+	} else {
+		_ = response.Body.Close()
+	}
+	_ = additional.Close()
 
 	for _, test := range []struct {
 		on   *model.Listener
