@@ -94,8 +94,8 @@ func (c *checker) l7Key(o object, r *model.L7Rule) {
 	switch {
 	case r.Type == model.L7TypeSSLDNField:
 		if !regex.KnownDN(r.Key) {
-			c.unsupported(o, "key", fmt.Sprintf("Rules on the field %q of a distinguished name are not supported; use one of %s.",
-				clip(r.Key), enumerate(regex.DNKinds())))
+			c.unsupported(o, "key", fmt.Sprintf("Rules on the field %q of a distinguished name are not supported; use a common one, for instance "+
+				"CN, O, OU, C, ST, L, DC, UID, serialNumber or emailAddress.", clip(r.Key)))
 		}
 	case !validName(r.Key) || len(r.Key) > maxL7Text:
 		c.invalid(o, "key", "key must be the name of a header or cookie, not %q.", clip(r.Key))

@@ -115,7 +115,7 @@ func (w *Watch) round(ctx context.Context, refresh bool) error {
 				next = end
 			}
 			if validity != Valid {
-				w.Logger.WarnContext(ctx, "a certificate is "+string(validity), "lb", lb.ID, "certificate", place.Name(), "ref", place.URL,
+				w.Logger.WarnContext(ctx, "a certificate ends", "validity", validity, "lb", lb.ID, "certificate", place.Name(), "ref", place.URL,
 					"not_after", end.UTC().Format(time.RFC3339))
 			}
 		}
