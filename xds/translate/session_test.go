@@ -99,15 +99,16 @@ func TestHTTPCookie(t *testing.T) {
 		want         string
 		set          bool
 	}{
-		"a draining member keeps its clients": {"drains", "SRV=drains0", "one", false},
-		"a draining member gets no new ones":  {"drains", "a=b", "two", true},
-		"a disabled member loses them":        {"disabled", "SRV=disabled0", "two", true},
-		"a dead member loses them":            {"half", "SRV=half0", "two", true},
-		"a backup keeps its clients":          {"backed", "SRV=backed1", "two", false},
-		"a member that is not there":          {"drains", "SRV=nobody", "two", true},
-		"the name of a key of ours":           {"drains", "SRV=:cookie", "two", true},
-		"an address":                          {"drains", "SRV=" + one, "two", true},
-		"nothing":                             {"drains", "SRV=", "two", true},
+		"a draining member keeps its clients":  {"drains", "SRV=drains0", "one", false},
+		"a draining member gets no new ones":   {"drains", "a=b", "two", true},
+		"a disabled member loses them":         {"disabled", "SRV=disabled0", "two", true},
+		"a dead member loses them":             {"half", "SRV=half0", "two", true},
+		"a backup keeps its clients":           {"backed", "SRV=backed1", "two", false},
+		"a member that is not there":           {"drains", "SRV=nobody", "two", true},
+		"one cookie of several that names one": {"backed", "SRV=nobody; SRV=:app; SRV=backed1; SRV=backed0", "two", false},
+		"the name of a key of ours":            {"drains", "SRV=:cookie", "two", true},
+		"an address":                           {"drains", "SRV=" + one, "two", true},
+		"nothing":                              {"drains", "SRV=", "two", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 4 {
