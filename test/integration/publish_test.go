@@ -106,8 +106,8 @@ func TestMoveToNewPoolLosesNothing(t *testing.T) {
 			}
 			traffic.lossless(t)
 			serves(t, l, "m0")
-			if n := e.stat("cluster_manager.active_clusters"); n != 2 {
-				t.Fatalf("%d clusters left, want the pool's and the controller's", n)
+			if n := e.stat("cluster_manager.active_clusters"); n != 3 {
+				t.Fatalf("%d clusters left, want the pool's, the controller's and that of the metrics", n)
 			}
 		})
 	}

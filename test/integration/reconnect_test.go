@@ -54,8 +54,8 @@ func TestRestartedControllerFinishesTheChange(t *testing.T) {
 			again.accepted("amphora-1", translated(t, []model.Listener{l}, pool("p2", m2)))
 			traffic.lossless(t)
 			serves(t, l, "m2")
-			if n := e.stat("cluster_manager.active_clusters"); n != 2 {
-				t.Fatalf("%d clusters left, want the pool's and the controller's", n)
+			if n := e.stat("cluster_manager.active_clusters"); n != 3 {
+				t.Fatalf("%d clusters left, want the pool's, the controller's and that of the metrics", n)
 			}
 		})
 	}
