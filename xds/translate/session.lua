@@ -69,18 +69,17 @@ local function cacheable(headers)
   if control:find("private", 1, true) or control:find("no-store", 1, true) or control:find("no-cache", 1, true) then
     return false
   end
+  if (headers:get("pragma") or ""):lower() == "no-cache" then return false end
   return control:find("max-age=", 1, true) or control:find("s-maxage=", 1, true) or headers:get("expires") or
     headers:get("etag") or headers:get("last-modified")
 end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  -- "<id> <response flags>", by the route. There are flags when the answer is Envoy's own.
-  local answered = headers:get("x-octavia-member")
-  if answered == nil then return end
+  -- By the route, when the answer is not Envoy's own.
+  local id = headers:get("x-octavia-member")
+  if id == nil then return end
   headers:remove("x-octavia-member")
-  local id = answered:match("^([%w_-]+) %-$")
-  if id == nil or id == "-" then return end
   local had = handle:streamInfo():dynamicMetadata():get("octavia")
   local back = had and had["member"] == id
   local count = headers:getNumValues("set-cookie")
