@@ -36,7 +36,7 @@ shim: ## tests of the Python provider that octavia-api loads
 	@$(CLOUD) test-shim
 
 e2e: ## tests against a real OpenStack; OE_TESTS=pattern runs some
-	@$(CLOUD) run --instance test -- go test -count=1 -timeout 15m -run '$(OE_TESTS)' ./test/e2e/...
+	@$(CLOUD) run --instance test -- go test -count=1 -timeout 30m -run '$(OE_TESTS)' ./test/e2e/...
 
 fuzz: envoy ## every fuzz target of the module, FUZZ_TIME (1m) each; FUZZ=pattern runs some
 	@.ci/fuzz.sh

@@ -27,7 +27,7 @@ go_packages() { # the race detector also over the integration ring, which is a t
 
 end_to_end() {
 	mkdir -p build
-	"$cloud" run --instance test -- go test -count=1 -timeout 15m ./test/e2e/... 2>&1 | tee "$log"
+	"$cloud" run --instance test -- go test -count=1 -timeout 30m ./test/e2e/... 2>&1 | tee "$log"
 }
 
 printf '== installing what the tests need\n'

@@ -50,7 +50,7 @@ func (s *Store) sealSecrets(tx *gorm.DB, tree *model.LoadBalancer) error {
 	if s.keys == nil {
 		return errNoKeys
 	}
-	body, err := json.Marshal(held)
+	body, err := json.Marshal(held) //nolint:gosec // what is to be sealed
 	if err != nil {
 		return errors.New("its certificates cannot be encoded") // never with what was encoded
 	}

@@ -1,16 +1,14 @@
-package model_test
+package model
 
 import (
 	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
 func TestSecrets(t *testing.T) {
-	var lb model.LoadBalancer
+	var lb LoadBalancer
 	err := json.Unmarshal([]byte(`{
 		"loadbalancer_id": "lb",
 		"listeners": [
@@ -36,8 +34,8 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, secret := range lb.Secrets() {
-		secret.SetCertificate(&model.TLSContainer{Certificate: secret.Name()})
-		secret.SetPEM(model.PEM(secret.Name()))
+		secret.SetCertificate(&TLSContainer{Certificate: secret.Name()})
+		secret.SetPEM(PEM(secret.Name()))
 	}
 	l, p := lb.Listeners[1], lb.Pools[0]
 	for name, in := range map[string]string{

@@ -24,7 +24,7 @@ func LoadOrCreate(path string, now time.Time) (*Keyring, error) {
 
 // Load reads a key file.
 func Load(path string) (*Keyring, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator's
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func Load(path string) (*Keyring, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("the key file %s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
 	}
-	content, err := os.ReadFile(path) //nolint:gosec // the operator's
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

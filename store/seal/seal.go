@@ -85,8 +85,8 @@ func (k *Keyring) Active() string { return k.ids[0] }
 func (k *Keyring) Has(keyID string) bool { return k.ciphers[keyID] != nil }
 
 // Seal encrypts for a name, and returns the id of the key that it used.
-func (k *Keyring) Seal(name string, clear []byte) (keyID string, sealed []byte) {
-	return k.Active(), k.ciphers[k.Active()].Seal(nil, nil, clear, []byte(name))
+func (k *Keyring) Seal(name string, content []byte) (keyID string, sealed []byte) {
+	return k.Active(), k.ciphers[k.Active()].Seal(nil, nil, content, []byte(name)) //nolint:gosec // it makes a random nonce itself
 }
 
 // Open decrypts what was sealed for a name. The error wraps ErrUnknownKey when the key is missing; else the bytes are not
@@ -96,11 +96,11 @@ func (k *Keyring) Open(keyID, name string, sealed []byte) ([]byte, error) {
 	if opener == nil {
 		return nil, fmt.Errorf("key %q: %w", keyID, ErrUnknownKey)
 	}
-	clear, err := opener.Open(nil, nil, bytes.Clone(sealed), []byte(name))
+	content, err := opener.Open(nil, nil, bytes.Clone(sealed), []byte(name))
 	if err != nil {
 		return nil, fmt.Errorf("key %q does not open it: it is damaged, or another's", keyID)
 	}
-	return clear, nil
+	return content, nil
 }
 
 // String returns the ids.

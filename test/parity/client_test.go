@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -19,32 +18,6 @@ import (
 	"syscall"
 	"time"
 )
-
-// request is what a client writes, to the byte.
-type request struct {
-	Method, Target, Version string
-	Headers                 []header
-	Body                    []byte
-	// Chunked sends the body in chunks instead of with its length.
-	Chunked bool
-	// Raw replaces everything else: the bytes of a client that speaks bad HTTP. {id} is the id.
-	Raw string
-}
-
-// exchange is what one client does on one connection.
-type exchange struct {
-	// Listener is the index of the listener that is asked.
-	Listener int
-	// Client is the number of the client's address.
-	Client   int
-	Requests []request
-	// Pipelined sends all requests before it reads.
-	Pipelined bool
-	// Browser sends the cookies back that it got before.
-	Browser bool
-	// Records are sent instead of requests: a protocol that is no HTTP.
-	Records []string
-}
 
 // outcome is what came of an exchange.
 type outcome struct {
@@ -64,12 +37,15 @@ type step struct {
 }
 
 // patience is how long a client waits for an answer. It bounds what a hang costs, and decides nothing else.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 // sender sends exchanges to one proxy.
 type sender struct {
-	vip  netip.Addr
-	seen *recorder
+	// vips are the VIP and the additional ones.
+	vips []netip.Addr
+	// number is the load balancer's in its batch, which is in all ids.
+	number int
+	seen   *recorder
 	// prefix and last make ids.
 	prefix string
 	last   atomic.Int64
@@ -79,101 +55,172 @@ func (s *sender) id() string { return s.prefix + strconv.FormatInt(s.last.Add(1)
 
 // run does what the exchange says and returns what came of it, with nothing in it that tells the proxies apart.
 func (s *sender) run(ctx context.Context, x *exchange, port int) *outcome {
-	dialer := net.Dialer{
-		Timeout:   patience,
-		LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(client(x.Client, s.vip.Is6()), 0)),
-	}
-	connection, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(s.vip, uint16(port)).String())
-	if err != nil {
-		return &outcome{Connect: ending(err)}
-	}
-	defer func() { _ = connection.Close() }()
 	result := &outcome{}
-	if x.Records != nil {
-		s.records(connection, x, result)
-	} else {
-		s.requests(connection, x, result)
+	c := &conversation{sender: s, exchange: x, jar: map[string]string{}, result: result}
+	switch {
+	case x.Records != nil:
+		result.Connect = c.on(ctx, port, c.records)
+	case x.Reconnect:
+		for i := range x.Requests {
+			ended := c.on(ctx, port, func() { c.requests(i, i+1) })
+			if ended != "" {
+				result.Steps = append(result.Steps, step{End: "connection " + ended})
+			}
+		}
+	default:
+		result.Connect = c.on(ctx, port, func() { c.requests(0, len(x.Requests)) })
 	}
 	s.anonymise(result)
 	return result
 }
 
-func (s *sender) records(connection net.Conn, x *exchange, result *outcome) {
-	reader := bufio.NewReader(connection)
-	for _, content := range x.Records {
-		_ = connection.SetDeadline(time.Now().Add(patience))
-		id := s.id()
-		_, _ = connection.Write(record(id + " " + content))
-		answer, err := readRecord(reader)
-		this := step{Seen: s.seen.take(id)}
-		if err != nil {
-			this.End = ending(err)
-		} else {
-			member, rest, _ := strings.Cut(answer, " ")
-			this.Response = &message{First: "record", Headers: []header{{headerMember, member}}, Framing: framingLength, Body: []byte(rest)}
+// conversation is an exchange with one proxy.
+type conversation struct {
+	*sender
+	*exchange
+	connection *net.TCPConn
+	reader     *bufio.Reader
+	// written is closed when all is that was to be written on the connection.
+	written chan struct{}
+	jar     map[string]string
+	result  *outcome
+}
+
+// on does something on a new connection. It returns how that failed, or "".
+func (c *conversation) on(ctx context.Context, port int, do func()) string {
+	vip := c.vips[c.VIP]
+	dialer := net.Dialer{Timeout: patience, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(client(c.Client, vip.Is6()), 0))}
+	connection, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(vip, uint16(port)).String())
+	if err != nil {
+		return ending(err)
+	}
+	defer func() { _ = connection.Close() }()
+	c.written = nil
+	c.connection, c.reader = connection.(*net.TCPConn), bufio.NewReaderSize(connection, 64<<10)
+	do()
+	return ""
+}
+
+func (c *conversation) hurry() { _ = c.connection.SetDeadline(time.Now().Add(patience)) }
+
+// write sends bytes, all at once or a few at a time, while answers are read, and then ends the client's side when asked to.
+// When it fails, what is read next says how.
+func (c *conversation) write(content []byte, last bool) {
+	connection, before, whole := c.connection, c.written, make(chan struct{})
+	small := len(content) < 32<<10 // an answer to more may come before all is read
+	c.written = whole
+	go func() {
+		defer close(whole)
+		if before != nil {
+			<-before
 		}
-		result.Steps = append(result.Steps, this)
-		if err != nil {
+		for c.Dribble && len(content) > 1 {
+			n := min(len(content), 1+len(content)/7)
+			_, _ = connection.Write(content[:n])
+			content = content[n:]
+			time.Sleep(time.Millisecond) // a segment of its own, most of the time: it decides nothing
+		}
+		_, _ = connection.Write(content)
+		if last {
+			_ = connection.CloseWrite()
+		}
+	}()
+	if small {
+		<-whole
+	}
+}
+
+func (c *conversation) records() {
+	if c.Greeted {
+		c.hurry()
+		c.record("greeting")
+	}
+	ids, wire := make([]string, len(c.Records)), make([][]byte, len(c.Records))
+	for i := range c.Records {
+		ids[i] = c.id()
+		wire[i] = record(ids[i] + " " + c.Records[i].String())
+	}
+	if c.HalfClose {
+		c.hurry()
+		c.write(slices.Concat(wire...), true)
+	}
+	for i := range c.Records {
+		c.hurry()
+		if !c.HalfClose {
+			c.write(wire[i], false)
+		}
+		if !c.record(ids[i]) {
 			return
 		}
 	}
 }
 
-func (s *sender) requests(connection net.Conn, x *exchange, result *outcome) {
-	reader := bufio.NewReaderSize(connection, 64<<10)
-	jar := map[string]string{}
-	ids := make([]string, len(x.Requests))
-	if x.Pipelined {
-		var all bytes.Buffer
-		for i := range x.Requests {
-			ids[i] = s.id()
-			head, body := x.Requests[i].wire(ids[i], nil)
-			all.Write(head)
-			all.Write(body)
-		}
-		_ = connection.SetDeadline(time.Now().Add(patience))
-		go func() { _, _ = connection.Write(all.Bytes()) }()
+// record reads the answer to a record, or a greeting.
+func (c *conversation) record(id string) bool {
+	answer, err := readRecord(c.reader)
+	this := step{Seen: c.seen.take(id)}
+	if err != nil {
+		this.End = ending(err)
+	} else {
+		member, rest, _ := strings.Cut(answer, " ")
+		this.Response = &message{First: "record", Headers: []header{{headerMember, text(member)}}, Framing: framingLength, Body: []byte(rest)}
 	}
-	for i := range x.Requests {
-		_ = connection.SetDeadline(time.Now().Add(patience))
+	c.result.Steps = append(c.result.Steps, this)
+	return err == nil
+}
+
+// requests sends those from first to last on the connection.
+func (c *conversation) requests(first, last int) {
+	ids := make([]string, len(c.Requests))
+	wire := func(i int) (head, body []byte) {
+		ids[i] = c.id()
+		var cookies map[string]string
+		if c.Browser {
+			cookies = c.jar
+		}
+		head, body = c.Requests[i].wire(ids[i], cookies)
+		return c.ours(head), body
+	}
+	if c.Pipelined {
+		var all []byte
+		for i := first; i < last; i++ {
+			head, body := wire(i)
+			all = append(append(all, head...), body...)
+		}
+		c.hurry()
+		go func() { _, _ = c.connection.Write(all) }()
+	}
+	for i := first; i < last; i++ {
+		c.hurry()
 		this := step{}
-		asked := &x.Requests[i]
+		asked := &c.Requests[i]
 		var later []byte
-		if !x.Pipelined {
-			ids[i] = s.id()
-			var cookies map[string]string
-			if x.Browser {
-				cookies = jar
-			}
-			head, body := asked.wire(ids[i], cookies)
+		if !c.Pipelined {
+			head, body := wire(i)
 			if asked.expects() {
 				later = body
 			} else {
 				head = append(head, body...)
 			}
-			if len(head) > 32<<10 {
-				go func() { _, _ = connection.Write(head) }() // the answer may come before all is read
-			} else {
-				_, _ = connection.Write(head)
-			}
+			c.write(head, c.HalfClose && i == last-1)
 		}
-		err := this.read(reader, connection, asked.Method, later)
+		err := c.answer(&this, asked, later)
 		if err != nil {
 			this.End = ending(err)
 		}
-		this.Seen = s.seen.take(ids[i])
-		result.Steps = append(result.Steps, this)
-		if err != nil || this.Response.announcesClose() {
+		this.Seen = c.seen.take(ids[i])
+		c.result.Steps = append(c.result.Steps, this)
+		if err != nil || this.Response.announcesClose() || this.Response.Framing == framingTunnel {
 			return // a client that sends more here loses it
 		}
-		keep(jar, this.Response)
+		keep(c.jar, this.Response)
 	}
 }
 
-// read reads the answer to one request, and writes the body when it is asked for.
-func (s *step) read(reader *bufio.Reader, connection net.Conn, method string, later []byte) error {
+// answer reads the answer to one request, and writes the body when it is asked for.
+func (c *conversation) answer(s *step, asked *request, later []byte) error {
 	for {
-		response, err := readHead(reader)
+		response, err := readHead(c.reader)
 		if err != nil {
 			return err
 		}
@@ -184,16 +231,25 @@ func (s *step) read(reader *bufio.Reader, connection net.Conn, method string, la
 		if status >= 100 && status < 200 && status != 101 {
 			s.Interim = append(s.Interim, response)
 			if status == 100 && later != nil {
-				_, _ = connection.Write(later)
+				c.write(later, false)
 				later = nil
 			}
 			continue
 		}
 		s.Response = response
-		if method == "HEAD" || status == 204 || status == 304 {
+		switch {
+		case status == 101:
+			response.Framing = framingTunnel
+			tunnel := []byte(asked.Tunnel.String())
+			c.write(tunnel, false)
+			response.Body = make([]byte, len(tunnel))
+			n, err := io.ReadFull(c.reader, response.Body)
+			response.Body = response.Body[:n]
+			return err
+		case asked.Method == "HEAD", status == 204, status == 304:
 			return nil
 		}
-		return response.readBody(reader, true)
+		return response.readBody(c.reader, true)
 	}
 }
 
@@ -215,68 +271,31 @@ func ending(err error) string {
 	return err.Error()
 }
 
-// expects reports whether the client waits for 100 before it sends the body.
-func (r *request) expects() bool {
-	for _, h := range r.Headers {
-		if strings.EqualFold(h.Name, "expect") {
-			return true
-		}
-	}
-	return false
-}
+var bareID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
-// wire returns the bytes of a request.
-func (r *request) wire(id string, cookies map[string]string) (head, body []byte) {
-	if r.Raw != "" {
-		return []byte(strings.ReplaceAll(r.Raw, "{id}", id)), nil
+// ours makes the ids of members in cookies those of this load balancer, see at.
+func (s *sender) ours(head []byte) []byte {
+	if bytes.Count(head, []byte("-")) < 4 {
+		return head
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s %s\r\n", r.Method, r.Target, r.Version)
-	for _, h := range r.Headers {
-		fmt.Fprintf(&b, "%s: %s\r\n", h.Name, h.Value)
-	}
-	for _, name := range slices.Sorted(maps.Keys(cookies)) {
-		fmt.Fprintf(&b, "Cookie: %s=%s\r\n", name, cookies[name])
-	}
-	fmt.Fprintf(&b, "%s: %s\r\n", headerID, id)
-	switch {
-	case r.Chunked:
-		fmt.Fprint(&b, "Transfer-Encoding: chunked\r\n\r\n")
-		half := len(r.Body) / 2
-		for _, part := range [][]byte{r.Body[:half], r.Body[half:]} {
-			if len(part) > 0 {
-				body = append(append(fmt.Appendf(body, "%x\r\n", len(part)), part...), "\r\n"...)
-			}
-		}
-		return b.Bytes(), append(body, "0\r\n\r\n"...)
-	case r.Body != nil:
-		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(r.Body))
-	}
-	fmt.Fprint(&b, "\r\n")
-	return b.Bytes(), r.Body
-}
-
-// keep puts the cookies of an answer into the jar.
-func keep(jar map[string]string, response *message) {
-	for _, line := range response.values("set-cookie") {
-		pair, _, _ := strings.Cut(line, ";")
-		if name, value, found := strings.Cut(pair, "="); found {
-			jar[name] = value
-		}
-	}
+	return bareID.ReplaceAllFunc(head, func(id []byte) []byte { return fmt.Appendf(nil, "%s%04x", id[:len(id)-4], s.number) })
 }
 
 var session = regexp.MustCompile(`(session-of-|\bSRV=)[^;]+`)
 
-// anonymise replaces the proxy's own address, and the member in a session that it has begun.
+// anonymise replaces the proxy's own addresses, and the member in a session that it has begun.
 func (s *sender) anonymise(result *outcome) {
-	own := s.vip.String()
+	var own []string
+	for i, vip := range s.vips {
+		own = append(own, vip.String(), "VIP"+strconv.Itoa(i))
+	}
+	names := strings.NewReplacer(own...)
 	all := func(m *message) {
 		if m == nil {
 			return
 		}
 		for i := range m.Headers {
-			m.Headers[i].Value = session.ReplaceAllString(strings.ReplaceAll(m.Headers[i].Value, own, "VIP"), "${1}MEMBER")
+			m.Headers[i].Value = text(session.ReplaceAllString(names.Replace(string(m.Headers[i].Value)), "${1}MEMBER"))
 		}
 	}
 	for i := range result.Steps {
@@ -284,7 +303,7 @@ func (s *sender) anonymise(result *outcome) {
 		all(this.Response)
 		for j := range this.Seen {
 			all(this.Seen[j].Request)
-			this.Seen[j].Proxy = strings.ReplaceAll(this.Seen[j].Proxy, own, "VIP")
+			this.Seen[j].Proxy = names.Replace(this.Seen[j].Proxy)
 		}
 	}
 }

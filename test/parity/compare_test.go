@@ -104,6 +104,9 @@ func (c *comparison) seen(h, e *seen) {
 		return "no pool has " + s.Member.String()
 	}
 	c.text("pool", name(h), name(e))
+	if c.named(c.step, c.pool(h.Member)) != nil {
+		c.text("member by cookie", h.Member.String(), e.Member.String())
+	}
 	c.text("PROXY header", h.Proxy, e.Proxy)
 	c.text("seen request line", h.Request.First, e.Request.First)
 	c.headers("seen", h.Request, e.Request)
@@ -146,28 +149,73 @@ func (t *trial) stickiness(o *outcome) string {
 		if pool == nil || pool.SessionPersistence == nil {
 			continue
 		}
-		if began, belongs := sessions[pool.ID]; belongs {
+		if began, belongs := sessions[pool.ID]; belongs && !t.asks(i, pool) {
 			fmt.Fprintf(&text, "request %d kept %t; ", i, began == member)
 		}
-		if t.begins(pool.SessionPersistence, &this) {
+		if t.begins(pool, &t.haproxy.Steps[i]) && t.begins(pool, &t.envoy.Steps[i]) {
 			sessions[pool.ID] = member
 		}
 	}
 	return text.String()
 }
 
+// sessionCookie is the name of the cookie that keeps the clients of a pool, "" without one.
+func sessionCookie(p *model.Pool) string {
+	switch s := p.SessionPersistence; {
+	case s == nil:
+		return ""
+	case s.Type == "HTTP_COOKIE":
+		return serverCookie
+	default:
+		return s.CookieName
+	}
+}
+
+// sentCookies are the values of the cookies of a name that a request has by itself, whatever its client got before.
+func (t *trial) sentCookies(step int, name string) []string {
+	var all []string
+	if r := t.request(step); r != nil && name != "" {
+		for _, h := range r.Headers {
+			if h.Name != "Cookie" {
+				continue
+			}
+			for pair := range strings.SplitSeq(string(h.Value), ";") {
+				if key, value, found := strings.Cut(pair, "="); found && strings.TrimSpace(key) == name {
+					all = append(all, strings.TrimSpace(value))
+				}
+			}
+		}
+	}
+	return all
+}
+
+// asks reports whether a request has a session cookie of its own.
+func (t *trial) asks(step int, p *model.Pool) bool {
+	return len(t.sentCookies(step, sessionCookie(p))) > 0
+}
+
+// named returns the member that the request of a step asks for by its id: the first that can be had.
+func (t *trial) named(step int, p *model.Pool) *model.Member {
+	if p == nil || sessionCookie(p) != serverCookie {
+		return nil
+	}
+	for _, id := range t.sentCookies(step, serverCookie) {
+		if m := p.Member(id); m != nil && m.AdminStateUp && m.ProtocolPort != deadPort {
+			return m
+		}
+	}
+	return nil
+}
+
 // begins reports whether an answer begins a session that the client will be known by.
-func (t *trial) begins(persistence *model.SessionPersistence, s *step) bool {
+func (t *trial) begins(pool *model.Pool, s *step) bool {
 	if s.Response == nil || s.Response.value(headerMember) == "" {
 		return false // a member that gave no answer keeps nobody
 	}
-	name := persistence.CookieName
-	switch persistence.Type {
-	case "SOURCE_IP":
+	if pool.SessionPersistence.Type == "SOURCE_IP" {
 		return true
-	case "HTTP_COOKIE":
-		name = serverCookie
 	}
+	name := sessionCookie(pool)
 	return t.exchange.Browser &&
 		slices.ContainsFunc(s.Response.values("set-cookie"), func(line string) bool { return strings.HasPrefix(line, name+"=") })
 }

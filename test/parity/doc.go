@@ -6,16 +6,14 @@
 //
 // It makes random load balancers of whatever driver/capabilities accepts, so it grows as that does, and random requests
 // from raw sockets, many of them odd. It compares who answered, the status, the headers and the body that the client got,
-// and the request that the member saw. The differences that are known and meant are in differences_test.go, each with its
-// reason; README.md lists them. Any other fails, and is made small first: objects leave the load balancer and headers the
-// request for as long as the difference stays.
+// and the request that the member saw. The differences that are known and meant are in differences_*_test.go, each with its
+// reason; README.md lists them, and testdata has a case of each. Any other fails, and is made small first: objects leave the
+// load balancer and headers the request for as long as the difference stays.
 //
 //	make parity                                     200 load balancers, 50 exchanges with each
 //	PARITY_SEED=7 PARITY_COUNT=10 make parity       others, fewer
+//	PARITY_SEED=7 PARITY_FIRST=43 PARITY_COUNT=1    one of those again
 //	go test ./test/parity                           10 load balancers, 20 exchanges with each: what CI runs
 //
 // The tests run in a network namespace of their own, which ends with them.
-//
-// Not generated: UDP, which Octavia serves with keepalived and not with HAProxy; TLS; health monitors, as what they see
-// depends on time; connection limits, which Envoy enforces by closing and HAProxy by letting wait.
 package parity

@@ -27,6 +27,10 @@ func features() map[string]func(*model.LoadBalancer) {
 				}},
 			}}
 		}),
+		"allowed_cidrs": listener(func(l *model.Listener) { l.AllowedCIDRs = []string{"192.0.2.0/24"} }),
+		"additional_vips": func(lb *model.LoadBalancer) {
+			lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "198.51.102.1", SubnetID: fixedID(7)}}
+		},
 		"backup": pool(func(p *model.Pool) { p.Members[0].Backup = true }),
 	}
 	for _, kind := range []string{"SOURCE_IP", "HTTP_COOKIE", "APP_COOKIE"} {
@@ -40,7 +44,9 @@ func features() map[string]func(*model.LoadBalancer) {
 	for _, protocol := range []string{model.ProtocolProxy, model.ProtocolProxyV2} {
 		all["protocol "+protocol] = pool(func(p *model.Pool) { p.Protocol = protocol })
 	}
-	all["algorithm SOURCE_IP"] = pool(func(p *model.Pool) { p.LBAlgorithm = model.AlgorithmSourceIP })
+	for _, algorithm := range []string{model.AlgorithmSourceIP, model.AlgorithmSourceIPPort} {
+		all["algorithm "+algorithm] = pool(func(p *model.Pool) { p.LBAlgorithm = algorithm })
+	}
 	return all
 }
 

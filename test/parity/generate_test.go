@@ -2,13 +2,10 @@ package parity
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
-	"sigs.k8s.io/yaml"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/capabilities"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -47,13 +44,18 @@ func (g *generator) loadBalancer() *model.LoadBalancer {
 	}
 }
 
+// vip returns some address for the VIP, 0, or an additional one, of IPv6 with that chance in percent: at replaces it.
+func (g *generator) vip(number, six int) string { return vip(0, number, g.chance(six), false).String() }
+
 // octet numbers the members of one load balancer: no two of its pools have one in common, so that a member tells its pool.
 type octet struct{ next int }
 
 func (g *generator) tree() *model.LoadBalancer {
-	lb := &model.LoadBalancer{ID: g.id(), ProjectID: "parity", AdminStateUp: !g.chance(2), VIPAddress: "198.51.100.1"}
-	if g.chance(25) {
-		lb.VIPAddress = "2001:db8:a::1"
+	lb := &model.LoadBalancer{ID: g.id(), ProjectID: "parity", AdminStateUp: !g.chance(2), VIPAddress: g.vip(0, 25)}
+	if g.has["additional_vips"] && g.chance(15) {
+		for i := range 1 + g.IntN(maxAdditional) {
+			lb.AdditionalVIPs = append(lb.AdditionalVIPs, model.AdditionalVIP{IPAddress: g.vip(1+i, 50), SubnetID: g.id()})
+		}
 	}
 	next := &octet{}
 	for range 1 + g.IntN(3) {
@@ -66,16 +68,50 @@ func (g *generator) tree() *model.LoadBalancer {
 	return lb
 }
 
+const (
+	// hasty is a timeout that a test waits for, in milliseconds: above what a busy machine takes for an answer.
+	hasty = 2_000
+	// plenty is a limit that no test reaches: TestConnectionLimit has what happens above one.
+	plenty = 500
+	// maxAdditional is how many additional VIPs there are at most.
+	maxAdditional = 2
+)
+
+// cidrs returns those that a listener of the load balancer can have: of a family of one of its VIPs. Half of the clients are in
+// each, or all.
+func (g *generator) cidrs(lb *model.LoadBalancer) []string {
+	var all []string
+	if vips := addressesOf(lb); slices.ContainsFunc(vips, isFour) {
+		all = append(all, "192.0.2.0/25", "192.0.2.128/25", "192.0.2.7/32", "0.0.0.0/0", "10.0.0.0/8")
+	} else if slices.ContainsFunc(vips, isSix) {
+		all = append(all, "2001:db8:c::/124", "2001:db8:c::10/124", "2001:db8:c::7/128", "::/0", "fd00::/8")
+	}
+	return all
+}
+
 // listenerPorts are those that listeners have; the members' are others.
 var listenerPorts = []int{80, 81, 443, 8080, 8443}
 
 func (g *generator) listener(lb *model.LoadBalancer, port int) model.Listener {
 	l := model.Listener{
-		ID: g.id(), LoadBalancerID: lb.ID, AdminStateUp: !g.chance(5), ProtocolPort: port,
+		ID: g.id(), AdminStateUp: !g.chance(5), ProtocolPort: port,
 		Protocol:          pick(g, model.ProtocolHTTP, model.ProtocolHTTP, model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS),
-		ConnectionLimit:   model.UnlimitedConnections,
+		ConnectionLimit:   pick(g, model.UnlimitedConnections, model.UnlimitedConnections, 0, plenty),
 		TimeoutClientData: pick(g, 50_000, 50_000, 0, 30_000), TimeoutMemberData: pick(g, 50_000, 50_000, 0, 60_000),
 		TimeoutMemberConnect: pick(g, 5_000, 5_000, 0, 3_000),
+	}
+	switch g.IntN(16) {
+	case 0:
+		l.TimeoutMemberData = hasty
+	case 1:
+		l.TimeoutClientData = hasty
+	case 2:
+		l.TimeoutClientData, l.TimeoutMemberData = hasty, hasty
+	}
+	if g.has["allowed_cidrs"] && g.chance(10) {
+		for range 1 + g.IntN(3) {
+			l.AllowedCIDRs = append(l.AllowedCIDRs, pick(g, g.cidrs(lb)...))
+		}
 	}
 	var usable []string
 	for i := range lb.Pools {
@@ -113,24 +149,30 @@ func (g *generator) pool(lb *model.LoadBalancer, next *octet) model.Pool {
 			protocols = append(protocols, protocol)
 		}
 	}
-	if g.has["algorithm SOURCE_IP"] {
-		algorithms = append(algorithms, model.AlgorithmSourceIP)
+	for _, algorithm := range []string{model.AlgorithmSourceIP, model.AlgorithmSourceIPPort} {
+		if g.has["algorithm "+algorithm] {
+			algorithms = append(algorithms, algorithm)
+		}
 	}
 	p := model.Pool{
-		ID: g.id(), LoadBalancerID: lb.ID, AdminStateUp: !g.chance(7), Protocol: pick(g, protocols...), LBAlgorithm: pick(g, algorithms...),
+		ID: g.id(), AdminStateUp: !g.chance(7), Protocol: pick(g, protocols...), LBAlgorithm: pick(g, algorithms...),
 	}
 	if g.chance(30) {
 		p.SessionPersistence = g.persistence(p.Protocol)
 	}
 	dead := g.chance(2)
+	greets := p.Protocol == model.ProtocolTCP && g.chance(20)
 	for range pick(g, 0, 1, 2, 2, 3, 3, 4) {
 		m := model.Member{
-			ID: g.id(), PoolID: p.ID, AdminStateUp: !g.chance(15), Weight: pick(g, 1, 1, 1, 1, 2, 3, 0),
+			ID: g.id(), AdminStateUp: !g.chance(15), Weight: pick(g, 1, 1, 1, 1, 2, 3, 0),
 			Address: memberAddress(next.next, g.chance(25)).String(), ProtocolPort: firstMemberPort + g.IntN(memberPorts),
 			Backup: g.has["backup"] && g.chance(20),
 		}
-		if dead && g.chance(50) {
+		switch {
+		case dead && g.chance(50):
 			m.ProtocolPort = deadPort
+		case greets:
+			m.ProtocolPort = greetingPort
 		}
 		next.next++
 		p.Members = append(p.Members, m)
@@ -153,17 +195,4 @@ func (g *generator) persistence(protocol string) *model.SessionPersistence {
 		s.CookieName = appCookie
 	}
 	return s
-}
-
-// treeYAML prints a load balancer for a reader: without what is not set.
-func treeYAML(lb *model.LoadBalancer) string {
-	text, err := yaml.Marshal(lb)
-	if err != nil {
-		return fmt.Sprint(err)
-	}
-	lines := slices.DeleteFunc(strings.SplitAfter(string(text), "\n"), func(line string) bool {
-		line = strings.TrimRight(line, "\n")
-		return strings.HasSuffix(line, ": null") || strings.HasSuffix(line, `: ""`) || strings.HasSuffix(line, "_id: 0") || line == ""
-	})
-	return strings.Join(lines, "")
 }

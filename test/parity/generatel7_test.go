@@ -7,13 +7,15 @@ import (
 
 func (g *generator) policy(lb *model.LoadBalancer, l *model.Listener, position int) model.L7Policy {
 	p := model.L7Policy{
-		ID: g.id(), ListenerID: l.ID, Position: position, AdminStateUp: !g.chance(10),
+		ID: g.id(), Position: position, AdminStateUp: !g.chance(10),
 		Action: pick(g, "REJECT", "REDIRECT_TO_URL", "REDIRECT_PREFIX", "REDIRECT_TO_POOL", "REDIRECT_TO_POOL"),
 	}
 	switch p.Action {
 	case "REDIRECT_TO_URL":
-		// Octavia's template writes & as &amp;: it is not compared.
-		p.RedirectURL = pick(g, "http://www.example.org/", "https://example.org:8443/there?x=%20y", "http://example.org/a/b/")
+		p.RedirectURL = pick(g, "http://www.example.org/", "https://example.org:8443/there?x=%20y", "http://example.org/a/b/", "http://example.org/")
+		if g.chance(mangled) {
+			p.RedirectURL = pick(g, "http://example.org/?a=1&b=2", "http://example.org/a'b", "http://example.org/a#b")
+		}
 	case "REDIRECT_PREFIX":
 		p.RedirectPrefix = pick(g, "https://www.example.org", "http://example.org:8080/base", "http://example.org/base/")
 	case "REDIRECT_TO_POOL":
@@ -33,26 +35,34 @@ func (g *generator) policy(lb *model.LoadBalancer, l *model.Listener, position i
 		p.RedirectHTTPCode = pick(g, 0, 301, 302, 303, 307, 308)
 	}
 	for range pick(g, 0, 1, 1, 1, 1, 2, 3) {
-		p.Rules = append(p.Rules, g.rule(&p))
+		p.Rules = append(p.Rules, g.rule())
 	}
 	return p
 }
 
+// mangled is how often there is a text, in percent, that Octavia's template and HAProxy's parser make another one of.
+const mangled = 2
+
 // What rules ask for and requests have, so that they meet.
 var (
 	hosts   = []string{"www.example.com", "example.com", "api.example.com:8080", "WWW.Example.COM", "other.test"}
-	paths   = []string{"/", "/a", "/a/b", "/images/cat.jpg", "/API/v1", "/a%20b", "/a//b", "/a/../b", "/foojpg", "/a;p=1", "/%61"}
+	paths   = []string{"/", "/a", "/a/b", "/images/cat.jpg", "/API/v1", "/a%20b", "/a//b", "/a/../b", "/foojpg", "/a;p=1", "/%61", "/a&b"}
 	cookies = []string{"sid=abc", "sid=abcdef", `sid="abc"`, "other=1; sid=abc", "sid=", "SID=abc", "sid=xyz; sid=abc", "sid = abc"}
-	values  = []string{"one", "one, two", "two,one", "ONE", "", "one two", "onetwo"}
+	values  = []string{"one", "one, two", "two,one", "ONE", "", "one two", "onetwo", `"one, two"`, `a, "one`, " one ,two", ",one", "one;two", "'one'", "one&two", `\"one`}
 )
 
-func (g *generator) rule(p *model.L7Policy) model.L7Rule {
-	r := model.L7Rule{
-		ID: g.id(), L7PolicyID: p.ID, AdminStateUp: !g.chance(10), Invert: g.chance(25),
+func (g *generator) rule() (r model.L7Rule) {
+	r = model.L7Rule{
+		ID: g.id(), AdminStateUp: !g.chance(10), Invert: g.chance(25),
 		Type:        pick(g, "HOST_NAME", "PATH", "PATH", "HEADER", "COOKIE", "FILE_TYPE"),
 		CompareType: pick(g, "EQUAL_TO", "STARTS_WITH", "ENDS_WITH", "CONTAINS", "REGEX"),
 	}
 	regex := r.CompareType == "REGEX"
+	defer func() {
+		if !regex && r.Type != "HOST_NAME" && g.chance(mangled) {
+			r.Value = pick(g, r.Value+"#b", r.Value+"&b", "one<two", "a'b", `"one two"`)
+		}
+	}()
 	switch r.Type {
 	case "HOST_NAME":
 		r.Value = pick(g, "www.example.com", "example.com", "Example.com", "api", ".com", "example.com:8080")

@@ -2,8 +2,6 @@ package parity
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -29,13 +27,19 @@ const (
 const (
 	firstMemberPort = 9001
 	memberPorts     = 2
-	deadPort        = 9009 // nobody is there
+	// greetingPort is that of members that speak first, as those of many protocols do that are no HTTP.
+	greetingPort = 9003
+	deadPort     = 9009 // nobody is there
 )
+
+// memberPatience is how long a member waits for the next request. Above what either proxy keeps an idle connection for,
+// it never closes one that a proxy may be about to use.
+const memberPatience = 5 * time.Minute
 
 // seen is a request as it reached a member.
 type seen struct {
 	Member netip.AddrPort
-	// Proxy is the PROXY header before it: version, source, destination; "" without one.
+	// Proxy is the PROXY header before it; "" without one.
 	Proxy   string
 	Request *message
 }
@@ -44,13 +48,21 @@ type seen struct {
 type recorder struct {
 	mutex sync.Mutex
 	all   map[string][]seen
+	// strays are requests that no client sent: the end of a body, or an answer to nobody.
+	strays []seen
 }
 
 func (r *recorder) add(id string, s seen) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.all[id] = append(r.all[id], s)
+	if id == smuggled {
+		r.strays = append(r.strays, s)
+	}
 }
+
+// smuggled is the id of a request within a body, which no member may take for a request of its own.
+const smuggled = "smuggled"
 
 // take returns and forgets what was seen of a request.
 func (r *recorder) take(id string) []seen {
@@ -66,7 +78,12 @@ func (r *recorder) take(id string) []seen {
 func startMembers(t *testing.T) *recorder {
 	t.Helper()
 	r := &recorder{all: map[string][]seen{}}
-	for port := firstMemberPort; port < firstMemberPort+memberPorts; port++ {
+	t.Cleanup(func() {
+		for _, s := range r.strays {
+			t.Errorf("member %s took the body of a request for a request:\n%s", s.Member, s.Request)
+		}
+	})
+	for port := firstMemberPort; port <= greetingPort; port++ {
 		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort("::", strconv.Itoa(port)))
 		must(t, err)
 		t.Cleanup(func() { _ = listener.Close() })
@@ -76,18 +93,23 @@ func startMembers(t *testing.T) *recorder {
 				if err != nil {
 					return
 				}
-				go r.serve(connection)
+				go r.serve(connection.(*net.TCPConn))
 			}
 		}()
 	}
 	return r
 }
 
-func (r *recorder) serve(connection net.Conn) {
+func (r *recorder) serve(connection *net.TCPConn) {
 	defer func() { _ = connection.Close() }()
-	_ = connection.SetDeadline(time.Now().Add(time.Minute))
+	_ = connection.SetDeadline(time.Now().Add(memberPatience))
 	local := netip.MustParseAddrPort(connection.LocalAddr().String())
 	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
+	if local.Port() == greetingPort {
+		if _, err := connection.Write(record(local.String() + " greeting")); err != nil {
+			return
+		}
+	}
 	reader := bufio.NewReaderSize(connection, 64<<10)
 	proxy, err := readProxy(reader)
 	if err != nil {
@@ -97,125 +119,83 @@ func (r *recorder) serve(connection net.Conn) {
 	if err != nil {
 		return
 	}
+	this := seen{Member: local, Proxy: proxy}
 	if first[0] == recordType {
-		r.serveRecords(connection, reader, seen{Member: local, Proxy: proxy})
+		r.serveRecords(connection, reader, this)
 		return
 	}
-	for {
-		request, err := readHead(reader)
-		if err != nil {
-			return
-		}
-		id := request.value(headerID)
-		request = request.without(headerID)
-		s := seen{Member: local, Proxy: proxy, Request: request}
-		method, _, _ := strings.Cut(request.First, " ")
-		answer := answerOf(request.value(headerAnswer), local.String(), method)
-		if strings.EqualFold(request.value("expect"), "100-continue") && !answer.early {
-			_, _ = io.WriteString(connection, "HTTP/1.1 100 Continue\r\n\r\n")
-		}
-		if !answer.early {
-			err = request.readBody(reader, false)
-		}
-		closes := answer.close || strings.HasSuffix(request.First, "/1.0") || strings.EqualFold(request.value("connection"), "close")
-		r.add(id, s) // and with that the request is the comparison's
-		if err != nil {
-			return
-		}
-		for i, part := range answer.parts {
-			if i > 0 {
-				time.Sleep(time.Millisecond) // in segments of their own, most of the time: it decides nothing
-			}
-			if _, err := connection.Write(part); err != nil {
-				return
-			}
-		}
-		if answer.hang {
-			_, _ = io.Copy(io.Discard, reader)
-		}
-		if closes {
-			if half, ok := connection.(*net.TCPConn); ok { // so that unread bytes do not make it a reset
-				_ = half.CloseWrite()
-				_ = connection.SetDeadline(time.Now().Add(time.Second))
-				_, _ = io.Copy(io.Discard, reader)
-			}
-			return
-		}
+	for r.serveRequest(connection, reader, this) {
+		_ = connection.SetDeadline(time.Now().Add(memberPatience))
 	}
+	// In this order, so that bytes that are still unread do not make it a reset.
+	_ = connection.CloseWrite()
+	_ = connection.SetDeadline(time.Now().Add(time.Second))
+	_, _ = io.Copy(io.Discard, reader)
 }
 
-// A record is what a TCP or HTTPS listener passes through unread here: like TLS's, a type, a version, a length, content.
-const recordType = 0x16
-
-func record(content string) []byte {
-	b := []byte{recordType, 3, 1}
-	b = binary.BigEndian.AppendUint16(b, uint16(len(content)))
-	return append(b, content...)
-}
-
-func readRecord(r io.Reader) (string, error) {
-	head := make([]byte, 5)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return "", err
+// serveRequest answers one request, and reports whether the connection goes on.
+func (r *recorder) serveRequest(connection net.Conn, reader *bufio.Reader, this seen) bool {
+	request, err := readHead(reader)
+	if err != nil {
+		return false
 	}
-	content := make([]byte, binary.BigEndian.Uint16(head[3:]))
-	_, err := io.ReadFull(r, content)
-	return string(content), err
+	id := request.value(headerID)
+	request = request.without(headerID)
+	this.Request = request
+	method, _, _ := strings.Cut(request.First, " ")
+	// As any server does, it says so when it closes. A proxy that does not hear of it could use the connection again.
+	closes := !request.persists()
+	answer := answerOf(request, this.Member.String(), method, closes)
+	if strings.EqualFold(request.value("expect"), "100-continue") && !answer.early {
+		_, _ = io.WriteString(connection, "HTTP/1.1 100 Continue\r\n\r\n")
+	}
+	if !answer.early {
+		err = request.readBody(reader, false)
+	}
+	r.add(id, this) // and with that the request is the comparison's
+	if err != nil {
+		return false
+	}
+	for i, part := range answer.parts {
+		switch {
+		case answer.slow:
+			time.Sleep(100 * time.Millisecond)
+		case i > 0:
+			time.Sleep(time.Millisecond) // in segments of their own, most of the time: it decides nothing
+		}
+		if _, err := connection.Write(part); err != nil {
+			return false
+		}
+	}
+	switch {
+	case answer.hang:
+		_, _ = io.Copy(io.Discard, reader)
+		return false
+	case answer.tunnel:
+		_, _ = io.Copy(connection, reader)
+		return false
+	}
+	return !closes && !answer.close
 }
 
 // serveRecords answers every record with its content and the member's name. The id of the request is its first word.
-func (r *recorder) serveRecords(connection net.Conn, reader *bufio.Reader, s seen) {
+func (r *recorder) serveRecords(connection net.Conn, reader *bufio.Reader, this seen) {
 	for {
 		content, err := readRecord(reader)
 		if err != nil {
 			return
 		}
 		id, rest, _ := strings.Cut(content, " ")
-		s.Request = &message{First: "record", Framing: framingLength, Body: []byte(rest)}
-		r.add(id, s)
-		if _, err := connection.Write(record(s.Member.String() + " " + rest)); err != nil {
+		this.Request = &message{First: "record", Framing: framingLength, Body: []byte(rest)}
+		r.add(id, this)
+		if rest == silence {
+			continue
+		}
+		if _, err := fmt.Fprintf(connection, "%s", record(this.Member.String()+" "+rest)); err != nil {
 			return
 		}
 	}
 }
 
-// readProxy reads a PROXY header of either version, if one is there.
-// https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt
-func readProxy(r *bufio.Reader) (string, error) {
-	signature := []byte("\r\n\r\n\x00\r\nQUIT\n")
-	start, err := r.Peek(1)
-	if err != nil {
-		return "", err
-	}
-	if start[0] == 'P' {
-		if start, err = r.Peek(6); err != nil || string(start) != "PROXY " {
-			return "", nil //nolint:nilerr // a request that is short is none of PROXY
-		}
-		line, err := readLine(r)
-		fields := strings.Fields(line)
-		if len(fields) == 6 {
-			return fmt.Sprintf("1 %s %s %s to %s %s", fields[1], fields[2], "PORT", fields[3], fields[5]), err
-		}
-		return "1 " + line, err
-	}
-	if start[0] != '\r' {
-		return "", nil
-	}
-	if start, err = r.Peek(16); err != nil || !bytes.HasPrefix(start, signature) {
-		return "", nil //nolint:nilerr // as above
-	}
-	command, family, length := start[12], start[13], int(binary.BigEndian.Uint16(start[14:]))
-	whole := make([]byte, 16+length)
-	if _, err := io.ReadFull(r, whole); err != nil {
-		return "", err
-	}
-	body := whole[16:]
-	size := map[byte]int{0x11: 4, 0x21: 16}[family]
-	if size == 0 || len(body) < 2*size+4 {
-		return fmt.Sprintf("2 command %#x family %#x", command, family), nil
-	}
-	from, _ := netip.AddrFromSlice(body[:size])
-	to, _ := netip.AddrFromSlice(body[size : 2*size])
-	port := binary.BigEndian.Uint16(body[2*size+2:])
-	return fmt.Sprintf("2 command %#x family %#x %s PORT to %s %d, %d bytes more", command, family, from, to, port, len(body)-2*size-4), nil
-}
+// silence is a record that gets no answer.
+const silence = "silence"

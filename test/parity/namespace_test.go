@@ -48,27 +48,27 @@ func TestMain(m *testing.M) {
 
 // The addresses in the namespace. On a loopback all addresses of an IPv4 network are local; IPv6 ones are named.
 const (
-	clients   = 250 // 192.0.2.1 and on
-	clients6  = 20  // 2001:db8:c::1 and on
-	batchSize = 25
+	clients   = 250 // 192.0.2.1 and on, 2001:db8:c::1 and on
+	batchSize = 60
 	members   = 24 // 203.0.113.1 and on, 2001:db8:f::1 and on
 )
 
 func client(i int, six bool) netip.Addr {
 	if six {
-		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0xc, 15: byte(1 + i%clients6)})
+		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0xc, 15: byte(1 + i%clients)})
 	}
 	return netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i%clients)})
 }
 
 // vip returns the address of the i-th load balancer of a batch, for HAProxy or Envoy: so they can have the same ports.
-func vip(i int, six, envoy bool) netip.Addr {
-	proxy := byte(0)
+// additional is 0, or the number of the additional VIP.
+func vip(i, additional int, six, envoy bool) netip.Addr {
+	proxy := byte(2 * additional)
 	if envoy {
-		proxy = 1
+		proxy++
 	}
 	if six {
-		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0xa + proxy, 15: byte(10 + i)})
+		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0xa0 + proxy, 15: byte(10 + i)})
 	}
 	return netip.AddrFrom4([4]byte{198, 51, 100 + proxy, byte(10 + i)})
 }
@@ -89,16 +89,20 @@ func addresses() error {
 		return err
 	}
 	var all []netip.Prefix
-	for _, network := range []netip.Addr{client(0, false), vip(0, false, false), vip(0, false, true), memberAddress(0, false)} {
-		all = append(all, netip.PrefixFrom(network, 24))
-	}
+	four := func(network netip.Addr) { all = append(all, netip.PrefixFrom(network, 24)) }
+	four(client(0, false))
+	four(memberAddress(0, false))
 	six := func(address netip.Addr) { all = append(all, netip.PrefixFrom(address, 128)) }
-	for i := range clients6 {
+	for i := range clients {
 		six(client(i, true))
 	}
-	for i := range batchSize {
-		six(vip(i, true, false))
-		six(vip(i, true, true))
+	for _, envoy := range []bool{false, true} {
+		for additional := range 1 + maxAdditional {
+			four(vip(0, additional, false, envoy))
+			for i := range batchSize {
+				six(vip(i, additional, true, envoy))
+			}
+		}
 	}
 	for i := range members {
 		six(memberAddress(i, true))

@@ -10,7 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -38,14 +38,22 @@ type bench struct {
 	members  *recorder
 	haproxy  string
 	envoy    string
-	ids      int
+	// senders numbers the senders, in all tests.
+	senders *int
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	return &bench{
-		t: t, renderer: startRenderer(t), members: startMembers(t), haproxy: haproxyPath(t), envoy: envoybin.Path(t),
+		t: t, renderer: startRenderer(t), members: startMembers(t), haproxy: haproxyPath(t), envoy: envoybin.Path(t), senders: new(int),
 	}
+}
+
+// in is the bench for another test.
+func (b *bench) in(t *testing.T) *bench {
+	other := *b
+	other.t = t
+	return &other
 }
 
 // global is the process that the amphora agent would run, but for users, places and limits of an amphora. Octavia sets
@@ -58,21 +66,29 @@ func (b *bench) batch(lbs []*model.LoadBalancer) (sites []*site, stop func()) {
 	dir := b.t.TempDir()
 	haproxyConfig := bytes.NewBufferString(global)
 	static := &bootstrapv3.Bootstrap{StaticResources: &bootstrapv3.Bootstrap_StaticResources{}}
+	clusters := map[string]bool{}
 	for i, lb := range lbs {
-		s := &site{lb: lb, haproxy: b.sender(vip(i, isSix(lb), false), "h"), envoy: b.sender(vip(i, isSix(lb), true), "e")}
-		config, err := b.renderer.render(at(lb, i, s.haproxy.vip))
+		haproxy, envoy := at(lb, i, false), at(lb, i, true)
+		s := &site{lb: lb, haproxy: b.sender(haproxy, i, "h"), envoy: b.sender(envoy, i, "e")}
+		config, err := b.renderer.render(haproxy)
 		if err != nil {
-			b.t.Fatalf("Octavia does not render: %v\n%s", err, treeYAML(lb))
+			b.t.Fatalf("Octavia does not render: %v\n%s", err, (&testCase{LoadBalancer: lb}).String())
 		}
 		s.config = config
 		haproxyConfig.WriteString(config)
-		resources, err := translate.LoadBalancer(at(lb, i, s.envoy.vip))
+		resources, err := translate.LoadBalancer(envoy)
 		if err != nil {
-			b.t.Fatalf("capabilities accept what the translator does not: %v\n%s", err, treeYAML(lb))
+			b.t.Fatalf("capabilities accept what the translator does not: %v\n%s", err, (&testCase{LoadBalancer: lb}).String())
 		}
 		one, err := translate.Static(resources)
 		must(b.t, err)
-		static.StaticResources.Clusters = append(static.StaticResources.Clusters, one.GetStaticResources().GetClusters()...)
+		for _, cluster := range one.GetStaticResources().GetClusters() {
+			if !clusters[cluster.GetName()] { // some are in every amphora, and here it is one for all
+				static.StaticResources.Clusters = append(static.StaticResources.Clusters, cluster)
+			}
+			clusters[cluster.GetName()] = true
+		}
+		static.LayeredRuntime = one.GetLayeredRuntime()
 		static.StaticResources.Listeners = append(static.StaticResources.Listeners, one.GetStaticResources().GetListeners()...)
 		sites = append(sites, s)
 	}
@@ -94,30 +110,50 @@ func (b *bench) batch(lbs []*model.LoadBalancer) (sites []*site, stop func()) {
 	for _, s := range sites {
 		for i := range s.lb.Listeners {
 			if listener := &s.lb.Listeners[i]; s.lb.AdminStateUp && listener.AdminStateUp {
-				processes[0].waitFor(b.t, netip.AddrPortFrom(s.haproxy.vip, uint16(listener.ProtocolPort)))
-				processes[1].waitFor(b.t, netip.AddrPortFrom(s.envoy.vip, uint16(listener.ProtocolPort)))
+				processes[0].waitFor(b.t, netip.AddrPortFrom(s.haproxy.vips[0], uint16(listener.ProtocolPort)))
+				processes[1].waitFor(b.t, netip.AddrPortFrom(s.envoy.vips[0], uint16(listener.ProtocolPort)))
 			}
 		}
 	}
 	return sites, stop
 }
 
-func (b *bench) sender(address netip.Addr, prefix string) *sender {
-	b.ids++
-	return &sender{vip: address, seen: b.members, prefix: fmt.Sprintf("%s%d-", prefix, b.ids)}
+// sender returns what sends to a proxy that has the load balancer, the number-th of its batch.
+func (b *bench) sender(lb *model.LoadBalancer, number int, prefix string) *sender {
+	*b.senders++
+	return &sender{vips: addressesOf(lb), number: number, seen: b.members, prefix: fmt.Sprintf("%s%d-", prefix, *b.senders)}
 }
 
 var anyID = regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"`)
 
-// at returns a copy of the load balancer with another VIP, and with ids that no other of the batch has: those may be
+// at returns a copy of the load balancer with other VIPs, and with ids that no other of the batch has: those may be
 // smaller ones of the same.
-func at(lb *model.LoadBalancer, number int, address netip.Addr) *model.LoadBalancer {
+func at(lb *model.LoadBalancer, number int, envoy bool) *model.LoadBalancer {
 	copied := changed(lb, func(document []byte) []byte {
 		return anyID.ReplaceAllFunc(document, func(id []byte) []byte { return fmt.Appendf(nil, "%s%04x\"", id[:len(id)-5], number) })
 	})
-	copied.VIPAddress = address.String()
+	for i, address := range addressesOf(lb) {
+		other := vip(number, i, isSix(address), envoy).String()
+		if i == 0 {
+			copied.VIPAddress = other
+		} else {
+			copied.AdditionalVIPs[i-1].IPAddress = other
+		}
+	}
 	return copied
 }
+
+// addressesOf returns the VIPs of a load balancer.
+func addressesOf(lb *model.LoadBalancer) []netip.Addr {
+	all := []netip.Addr{netip.MustParseAddr(lb.VIPAddress)}
+	for _, each := range lb.AdditionalVIPs {
+		all = append(all, netip.MustParseAddr(each.IPAddress))
+	}
+	return all
+}
+
+func isSix(address netip.Addr) bool  { return address.Is6() }
+func isFour(address netip.Addr) bool { return address.Is4() }
 
 func clone(lb *model.LoadBalancer) *model.LoadBalancer {
 	return changed(lb, func(document []byte) []byte { return document })
@@ -136,8 +172,6 @@ func changed(lb *model.LoadBalancer, change func(document []byte) []byte) *model
 	}
 	return copied
 }
-
-func isSix(lb *model.LoadBalancer) bool { return strings.Contains(lb.VIPAddress, ":") }
 
 // process is a running proxy.
 type process struct {
@@ -193,10 +227,32 @@ func listens(place netip.AddrPort) bool {
 	return syscall.Connect(socket, address) == nil
 }
 
-// try sends an exchange to both proxies.
+// try sends an exchange to both proxies at once.
 func (s *site) try(ctx context.Context, x *exchange) *trial {
-	port := s.lb.Listeners[x.Listener].ProtocolPort
-	return &trial{
-		lb: s.lb, exchange: x, haproxy: s.haproxy.run(ctx, x, port), envoy: s.envoy.run(ctx, x, port),
+	t := &trial{lb: s.lb, exchange: x}
+	port := t.listener().ProtocolPort
+	done := make(chan struct{})
+	go func() {
+		t.envoy = s.envoy.run(ctx, x, port)
+		close(done)
+	}()
+	if !s.lb.AdminStateUp || !t.listener().AdminStateUp || allows(t.listener(), client(x.Client, s.haproxy.vips[x.VIP].Is6())) {
+		t.haproxy = s.haproxy.run(ctx, x, port)
+		<-done
+		return t
 	}
+	// In an amphora a security group drops what comes from others. Envoy closes the connection.
+	<-done
+	t.haproxy = &outcome{Connect: "not allowed"}
+	if !slices.ContainsFunc(t.envoy.Steps, func(s step) bool { return s.Response != nil || len(s.Seen) > 0 || s.End == "timeout" }) {
+		t.envoy = t.haproxy
+	}
+	return t
+}
+
+// allows reports whether a listener serves a client.
+func allows(l *model.Listener, client netip.Addr) bool {
+	return len(l.AllowedCIDRs) == 0 || slices.ContainsFunc(l.AllowedCIDRs, func(cidr string) bool {
+		return netip.MustParsePrefix(cidr).Contains(client)
+	})
 }

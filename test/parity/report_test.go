@@ -11,7 +11,8 @@ func report(t *trial, config string, differences []difference) string {
 	for _, d := range differences {
 		fmt.Fprintf(&b, "request %d, %s:\n    HAProxy  %s\n    Envoy    %s\n", d.Step, d.Where, d.HAProxy, d.Envoy)
 	}
-	fmt.Fprintf(&b, "\nload balancer:\n%s\n", indent(treeYAML(t.lb)))
+	c := &testCase{LoadBalancer: t.lb, Exchange: *t.exchange}
+	fmt.Fprintf(&b, "\nto keep it, put this into test/parity/%s/NAME.yaml:\n%s\n", casesFolder, indent(c.String()))
 	fmt.Fprintf(&b, "what Octavia renders:\n%s\n", indent(config))
 	fmt.Fprintf(&b, "to port %d:\n%s", t.listener().ProtocolPort, t.exchange)
 	fmt.Fprintf(&b, "\nHAProxy:\n%s\nEnvoy:\n%s", indent(t.haproxy.String()), indent(t.envoy.String()))
@@ -34,7 +35,7 @@ func (x *exchange) String() string {
 		}
 	}
 	for _, content := range x.Records {
-		fmt.Fprintf(&b, "    a record with %s\n", excerpt([]byte(content)))
+		fmt.Fprintf(&b, "    a record with %s\n", excerpt([]byte(content.String())))
 	}
 	return b.String()
 }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
 // spreadLimit is how many requests may go by until every member that may answer has: the rarest has one of 10 in weight.
@@ -54,12 +56,15 @@ func spreadable(trials []*trial) []*exchange {
 	for _, t := range trials {
 		for i := range min(len(t.haproxy.Steps), len(t.exchange.Requests)) {
 			this := t.haproxy.Steps[i]
-			if len(this.Seen) == 0 || t.exchange.Requests[i].Raw != "" {
+			if len(this.Seen) == 0 || len(t.envoy.step(i).Seen) == 0 || t.exchange.Requests[i].Raw != "" {
 				continue
 			}
 			pool := t.pool(this.Seen[0].Member)
-			if pool == nil || pools[pool.ID] || hasDead(pool) {
+			if pool == nil || pools[pool.ID] || hasDead(*pool) {
 				continue
+			}
+			if len(t.listener().AllowedCIDRs) > 0 && bySource(pool) {
+				continue // the few that are allowed need not meet all members
 			}
 			pools[pool.ID] = true
 			x := &exchange{Listener: t.exchange.Listener, Requests: []request{t.exchange.Requests[i]}}
@@ -68,4 +73,9 @@ func spreadable(trials []*trial) []*exchange {
 		}
 	}
 	return all
+}
+
+// bySource reports whether a client's address picks its member.
+func bySource(p *model.Pool) bool {
+	return p.LBAlgorithm == model.AlgorithmSourceIP || p.SessionPersistence != nil && p.SessionPersistence.Type == "SOURCE_IP"
 }

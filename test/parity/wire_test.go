@@ -11,15 +11,12 @@ import (
 	"strings"
 )
 
-// header is one line, as it is on the wire.
-type header struct{ Name, Value string }
-
 // message is one HTTP message with nothing made prettier: neither net/http nor anything else is between it and the wire.
 type message struct {
 	// First is the request or status line.
 	First   string
 	Headers []header
-	// Framing says how the body ends: none, length, chunked, close, or cut when it did not come whole.
+	// Framing says how the body ends: none, length, chunked, close, or cut when it did not come whole; tunnel is no body.
 	Framing  string
 	Body     []byte
 	Trailers []header
@@ -31,6 +28,7 @@ const (
 	framingChunked = "chunked"
 	framingClose   = "close"
 	framingCut     = "cut"
+	framingTunnel  = "tunnel"
 )
 
 var errMalformed = errors.New("malformed")
@@ -55,11 +53,15 @@ func readHeaders(r *bufio.Reader) ([]header, error) {
 		if err != nil || line == "" {
 			return all, err
 		}
+		if folded := strings.TrimLeft(line, " \t"); folded != line && len(all) > 0 {
+			all[len(all)-1].Value += text(" " + folded) // RFC 9112, 5.2
+			continue
+		}
 		name, value, found := strings.Cut(line, ":")
 		if !found {
 			return nil, fmt.Errorf("%w: header %q", errMalformed, line)
 		}
-		all = append(all, header{name, strings.Trim(value, " \t")})
+		all = append(all, header{name, text(strings.Trim(value, " \t"))})
 	}
 }
 
@@ -81,7 +83,8 @@ func (m *message) readBody(r *bufio.Reader, untilClose bool) error {
 	case len(length) > 0:
 		m.Framing = framingLength
 		var size int
-		if size, err = strconv.Atoi(length[0]); err != nil || size < 0 {
+		same, _, _ := strings.Cut(length[0], ",") // RFC 9110, 8.6
+		if size, err = strconv.Atoi(same); err != nil || size < 0 {
 			return fmt.Errorf("%w: content-length %q", errMalformed, length[0])
 		}
 		m.Body = make([]byte, size)
@@ -104,8 +107,8 @@ func (m *message) readChunks(r *bufio.Reader) error {
 		if err != nil {
 			return err
 		}
-		text, _, _ := strings.Cut(line, ";")
-		size, err := strconv.ParseUint(strings.TrimSpace(text), 16, 31)
+		digits, _, _ := strings.Cut(line, ";")
+		size, err := strconv.ParseUint(strings.TrimSpace(digits), 16, 31)
 		if err != nil {
 			return fmt.Errorf("%w: chunk %q", errMalformed, line)
 		}
@@ -129,7 +132,7 @@ func (m *message) values(name string) []string {
 	var all []string
 	for _, h := range m.Headers {
 		if strings.EqualFold(h.Name, name) {
-			all = append(all, h.Value)
+			all = append(all, string(h.Value))
 		}
 	}
 	return all
@@ -159,18 +162,27 @@ func (m *message) String() string {
 	if m == nil {
 		return "nothing"
 	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "%s\n", m.First)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", m.First)
 	for _, h := range m.Headers {
-		fmt.Fprintf(&text, "%s: %s\n", h.Name, h.Value)
+		fmt.Fprintf(&b, "%s: %.300q\n", h.Name, string(h.Value))
 	}
 	body := m.Body
 	if len(body) > 300 {
 		body = append(bytes.Clone(body[:300]), "…"...)
 	}
-	fmt.Fprintf(&text, "(body: %s, %d bytes) %q", m.Framing, len(m.Body), body)
+	fmt.Fprintf(&b, "(body: %s, %d bytes) %q", m.Framing, len(m.Body), body)
 	for _, h := range m.Trailers {
-		fmt.Fprintf(&text, "\n(trailer) %s: %s", h.Name, h.Value)
+		fmt.Fprintf(&b, "\n(trailer) %s: %q", h.Name, string(h.Value))
 	}
-	return text.String()
+	return b.String()
+}
+
+// persists reports whether a request keeps its connection.
+func (m *message) persists() bool {
+	connection := strings.ToLower(m.value("connection"))
+	if strings.HasSuffix(m.First, " HTTP/1.0") {
+		return strings.Contains(connection, "keep-alive")
+	}
+	return strings.HasSuffix(m.First, " HTTP/1.1") && !strings.Contains(connection, "close")
 }

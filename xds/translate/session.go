@@ -26,6 +26,11 @@ const (
 	sessionHeader = "x-octavia-member"
 	// sessionMetadata is the namespace of a member's metadata that holds its id.
 	sessionMetadata = "octavia"
+	// answeredBy is the id of the member that an answer is from, and nothing, so that there is no header, where it is Envoy's
+	// own: some of those have a route and never meet the script, such as the 400 to a target with a # and an odd
+	// X-Forwarded-Proto.
+	answeredBy = "%CEL(response.code_details == 'via_upstream' ? xds.upstream_host_metadata.filter_metadata['" + sessionMetadata +
+		"']['member'] : '')%"
 	// httpCookie is HAProxy's cookie of HTTP_COOKIE in Octavia's template.
 	httpCookie = "SRV"
 )
@@ -86,7 +91,7 @@ func session(pool *model.Pool) (*anypb.Any, *corev3.HeaderValueOption, error) {
 	})
 	return config, &corev3.HeaderValueOption{
 		Header: &corev3.HeaderValue{
-			Key: sessionHeader, Value: "%UPSTREAM_METADATA(" + sessionMetadata + ":member)% %RESPONSE_FLAGS%",
+			Key: sessionHeader, Value: answeredBy,
 		},
 		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 	}, err

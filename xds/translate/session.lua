@@ -3,8 +3,14 @@
 -- The route's context holds the cookie's name at ":cookie", true at ":app" where the cookie is the application's own, and
 -- the address and port of each member at its id.
 
--- strip takes what is ours out of one line of cookies. It returns the line, nil when nothing is left, and the id.
-local function strip(line, name, app)
+-- place returns the address and port of the member with that id, nil when there is none.
+local function place(context, id)
+  if id and id:find("^[%w_-]+$") then return context:get(id) end
+end
+
+-- strip takes what is ours out of one line of cookies. It returns the line, nil when nothing is left, and the first id
+-- that is one of a member: a browser can hold more cookies of the name, for other paths or from before.
+local function strip(line, name, app, context)
   if not line:find(name, 1, true) then return line end
   local rest, id = {}, nil
   for pair in line:gmatch("[^;]+") do
@@ -12,10 +18,10 @@ local function strip(line, name, app)
     if key == name and app then
       local own, member = value:match("^(.*)~~([%w_-]+)$")
       if own then
-        id, pair = id or member, " " .. key .. "=" .. own
+        id, pair = id or place(context, member) and member, " " .. key .. "=" .. own
       end
     elseif key == name then
-      id, pair = id or value, nil
+      id, pair = id or place(context, value) and value, nil
     end
     rest[#rest + 1] = pair
   end
@@ -33,7 +39,7 @@ function envoy_on_request(handle)
   local lines, id, changed = {}, nil, false
   for i = 0, count - 1 do
     local line = headers:getAtIndex("cookie", i)
-    local stripped, found = strip(line, name, app)
+    local stripped, found = strip(line, name, app, context)
     lines[#lines + 1] = stripped
     id, changed = id or found, changed or stripped ~= line
   end
@@ -45,8 +51,7 @@ function envoy_on_request(handle)
       for _, line in ipairs(lines) do headers:add("cookie", line) end
     end
   end
-  if id == nil or not id:find("^[%w_-]+$") then return end
-  local address = context:get(id)
+  local address = place(context, id)
   if address == nil then return end
   handle:streamInfo():dynamicMetadata():set("octavia", "member", id)
   handle:setUpstreamOverrideHost(address, false)
@@ -64,18 +69,17 @@ local function cacheable(headers)
   if control:find("private", 1, true) or control:find("no-store", 1, true) or control:find("no-cache", 1, true) then
     return false
   end
+  if (headers:get("pragma") or ""):lower() == "no-cache" then return false end
   return control:find("max-age=", 1, true) or control:find("s-maxage=", 1, true) or headers:get("expires") or
     headers:get("etag") or headers:get("last-modified")
 end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  -- "<id> <response flags>", by the route. There are flags when the answer is Envoy's own.
-  local answered = headers:get("x-octavia-member")
-  if answered == nil then return end
+  -- By the route, when the answer is not Envoy's own.
+  local id = headers:get("x-octavia-member")
+  if id == nil then return end
   headers:remove("x-octavia-member")
-  local id = answered:match("^([%w_-]+) %-$")
-  if id == nil or id == "-" then return end
   local had = handle:streamInfo():dynamicMetadata():get("octavia")
   local back = had and had["member"] == id
   local count = headers:getNumValues("set-cookie")

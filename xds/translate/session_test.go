@@ -29,6 +29,10 @@ func TestHTTPCookie(t *testing.T) {
 				w.Header().Set("ETag", "e")
 				w.Header().Set("Cache-Control", "public")
 			}
+			if r.URL.Path == "/pragma" {
+				w.Header().Set("ETag", "e")
+				w.Header().Set("Pragma", "no-cache")
+			}
 			if r.URL.Path == "/500" {
 				w.WriteHeader(http.StatusInternalServerError)
 			}
@@ -99,15 +103,16 @@ func TestHTTPCookie(t *testing.T) {
 		want         string
 		set          bool
 	}{
-		"a draining member keeps its clients": {"drains", "SRV=drains0", "one", false},
-		"a draining member gets no new ones":  {"drains", "a=b", "two", true},
-		"a disabled member loses them":        {"disabled", "SRV=disabled0", "two", true},
-		"a dead member loses them":            {"half", "SRV=half0", "two", true},
-		"a backup keeps its clients":          {"backed", "SRV=backed1", "two", false},
-		"a member that is not there":          {"drains", "SRV=nobody", "two", true},
-		"the name of a key of ours":           {"drains", "SRV=:cookie", "two", true},
-		"an address":                          {"drains", "SRV=" + one, "two", true},
-		"nothing":                             {"drains", "SRV=", "two", true},
+		"a draining member keeps its clients":  {"drains", "SRV=drains0", "one", false},
+		"a draining member gets no new ones":   {"drains", "a=b", "two", true},
+		"a disabled member loses them":         {"disabled", "SRV=disabled0", "two", true},
+		"a dead member loses them":             {"half", "SRV=half0", "two", true},
+		"a backup keeps its clients":           {"backed", "SRV=backed1", "two", false},
+		"a member that is not there":           {"drains", "SRV=nobody", "two", true},
+		"one cookie of several that names one": {"backed", "SRV=nobody; SRV=:app; SRV=backed1; SRV=backed0", "two", false},
+		"the name of a key of ours":            {"drains", "SRV=:cookie", "two", true},
+		"an address":                           {"drains", "SRV=" + one, "two", true},
+		"nothing":                              {"drains", "SRV=", "two", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 4 {
@@ -142,7 +147,7 @@ func TestHTTPCookie(t *testing.T) {
 		if diff := cmp.Diff([]string{"public,private"}, response.Header["Cache-Control"]); diff != "" {
 			t.Error(diff)
 		}
-		for _, of := range []string{request("/500"), request("/"), request("/cacheable", "SRV=web0")} {
+		for _, of := range []string{request("/500"), request("/"), request("/pragma"), request("/cacheable", "SRV=web0")} {
 			if response, _ := ask(t, lb.Listener("web"), of); slices.Contains(response.Header["Cache-Control"], "private") {
 				t.Errorf("%q: got %v", of, response.Header)
 			}
@@ -152,6 +157,15 @@ func TestHTTPCookie(t *testing.T) {
 		response, _ := ask(t, lb.Listener("gone"), request("/"))
 		if response.StatusCode != 503 || response.Header["Set-Cookie"] != nil || response.Header["X-Octavia-Member"] != nil {
 			t.Errorf("got %s %v", response.Status, response.Header)
+		}
+	})
+	t.Run("Envoy's own answers to bad requests", func(t *testing.T) {
+		const chunks = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+		for _, bad := range []string{"GET /a#b HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: a, b\r\n\r\n", chunks + "xyz\r\n\r\n"} {
+			response, _ := ask(t, lb.Listener("web"), bad)
+			if response.StatusCode != 400 || response.Header["Set-Cookie"] != nil || response.Header["X-Octavia-Member"] != nil {
+				t.Errorf("%q: got %s %v", bad, response.Status, response.Header)
+			}
 		}
 	})
 	t.Run("a pool without persistence", func(t *testing.T) {

@@ -21,7 +21,10 @@ import (
 // xDS, and a plain Envoy serves it. It copies what it changes and leaves res alone. Marshal it with protojson.
 func Static(res *Resources) (*bootstrapv3.Bootstrap, error) {
 	// In front of the others, as in an amphora's bootstrap; there is no agent.
-	static := &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{MetricsClusterAt("")}}
+	static := &bootstrapv3.Bootstrap_StaticResources{}
+	if scraped(res) {
+		static.Clusters = append(static.Clusters, MetricsClusterAt(""))
+	}
 	for _, name := range slices.Sorted(maps.Keys(res.Clusters)) {
 		cluster, err := staticCluster(res, res.Clusters[name])
 		if err != nil {
@@ -43,6 +46,20 @@ func Static(res *Resources) (*bootstrapv3.Bootstrap, error) {
 		StaticResources: static,
 		LayeredRuntime:  &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{RuntimeLayer()}},
 	}, nil
+}
+
+// scraped reports whether something leads to the cluster that the bootstrap of an amphora has.
+func scraped(res *Resources) bool {
+	for _, routes := range res.Routes {
+		for _, host := range routes.GetVirtualHosts() {
+			for _, route := range host.GetRoutes() {
+				if route.GetRoute().GetCluster() == MetricsCluster {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func staticCluster(res *Resources, dynamic *clusterv3.Cluster) (*clusterv3.Cluster, error) {
