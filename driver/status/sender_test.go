@@ -157,6 +157,7 @@ func run(t *testing.T, test func(t *testing.T, b *bench)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- b.sender.Run(ctx) }()
+		synctest.Wait() // for its first look: from here on it does nothing while the test sets things up
 		test(t, b)
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
