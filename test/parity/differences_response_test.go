@@ -75,13 +75,18 @@ func connectionDifferences() []allowed {
 		},
 		{
 			"closed by Envoy", "Envoy closes the connection, and says so, behind its own answer to a request whose body has not come, an upgrade that is none, " +
-				"and a request of HTTP/1.0. HAProxy keeps some of these.",
+				"a target that begins with https://, and a request of HTTP/1.0. HAProxy keeps some of these.",
 			func(t *trial, d *difference) bool {
 				last := len(t.envoy.Steps) - 1
 				if d.Where != "requests answered" || last < 0 || last >= len(t.haproxy.Steps)-1 || !t.envoy.Steps[last].closes() {
 					return false
 				}
 				h, e, r := &t.haproxy.Steps[last], &t.envoy.Steps[last], t.request(last)
+				if r != nil {
+					if scheme, _, _, is := r.absolute(); is && scheme == "https" {
+						return summary(e) == "status 403"
+					}
+				}
 				return r == nil || summary(h) != summary(e) || t.old(last) || r.passesUpgrade() || r.Framing != "" && len(e.Seen) == 0
 			},
 		},
