@@ -29,7 +29,8 @@ func TestServeWithoutKeystone(t *testing.T) {
 	dir := testkit.SocketDir(t)
 	socket := filepath.Join(dir, "api.sock")
 	c := config.Default()
-	c.Store.DSN, c.CA.Directory = "sqlite:"+filepath.Join(dir, "store.db"), filepath.Join(dir, "ca")
+	c.Store.DSN, c.Store.KeyFile = "sqlite:"+filepath.Join(dir, "store.db"), filepath.Join(dir, "secrets.key")
+	c.CA.Directory = filepath.Join(dir, "ca")
 	c.API.UnixSocket, c.XDS.Listen = socket, []string{"unix:" + filepath.Join(dir, "xds.sock")}
 	c.Octavia.StatusSocket, c.Octavia.GetSocket = filepath.Join(dir, "status.sock"), filepath.Join(dir, "get.sock")
 	c.Amphora.AgentBinary, c.Amphora.EnvoyBinary = program, program
