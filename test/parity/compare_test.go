@@ -62,6 +62,9 @@ func (t *trial) compare() []difference {
 			break
 		}
 		c.one(&t.haproxy.Steps[i], &t.envoy.Steps[i])
+		if t.exchange.Browser && t.haproxy.Steps[i].status() != t.envoy.Steps[i].status() {
+			return c.found // with different cookies from here on
+		}
 	}
 	c.step = -1
 	c.text("stickiness", t.stickiness(t.haproxy), t.stickiness(t.envoy))

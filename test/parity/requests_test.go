@@ -74,9 +74,12 @@ func greets(p *model.Pool) bool {
 func (g *generator) request(lb *model.LoadBalancer, x *exchange) request {
 	r := request{
 		Method: pick(g, "GET", "GET", "GET", "GET", "GET", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "PURGE", "TRACE",
-			"PROPFIND", "M-SEARCH", "X!#$%&'*+-.^_`|~1"),
+			"PROPFIND", "REPORT", "MKCOL"),
 		Target:  text(g.target()),
 		Version: "HTTP/1.1",
+	}
+	if g.chance(2) {
+		r.Method = pick(g, "M-SEARCH", "X!#$%&'*+-.^_`|~1")
 	}
 	if g.chance(12) {
 		r.Version = "HTTP/1.0"
