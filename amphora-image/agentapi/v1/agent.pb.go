@@ -776,7 +776,8 @@ type StatisticsReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tells one Envoy process from the next on the same amphora: counters begin at 0 when it changes. They may also begin
 	// at 0 again without that, one by one, when a listener is removed and comes back.
-	Epoch     string                `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch string `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// All that this Envoy counts. A listener that is not named has no connections now; what was said of its counters stays.
 	Listeners []*ListenerStatistics `protobuf:"bytes,2,rep,name=listeners,proto3" json:"listeners,omitempty"`
 	// It is the last word of this epoch: Envoy has been stopped, or has ended and this is what was last read of it.
 	Final         bool `protobuf:"varint,3,opt,name=final,proto3" json:"final,omitempty"`
