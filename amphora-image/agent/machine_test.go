@@ -80,8 +80,13 @@ func newMachine(t *testing.T, certificateLife time.Duration) *machine {
 	if err := os.WriteFile(m.path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // an Envoy whose agent was killed
-		if envoy := m.envoyProcess(); envoy.Alive() {
+	t.Cleanup(func() { // after those of the agents, which take their Envoys along
+		left, err := process.Find("--config-path", agent.BootstrapPath(m.config.RunDir))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, envoy := range left {
+			t.Errorf("Envoy, pid %d, is left", envoy.PID)
 			_ = envoy.Signal(unix.SIGKILL)
 		}
 	})

@@ -175,11 +175,9 @@ func (s *supervisor) adopt(ctx context.Context) (process.ID, <-chan string) {
 			adopted = candidate
 			continue
 		}
-		if ctx.Err() != nil {
-			return process.ID{}, nil
-		}
+		// Also when the agent ends meanwhile: no Envoy is left without one.
 		s.logger.Warn("stopping an Envoy that does not answer", "pid", candidate.PID)
-		if err := candidate.Stop(ctx, s.policy.StopWithin); err != nil {
+		if err := s.stop(ctx, candidate); err != nil {
 			s.logger.Error("cannot stop Envoy", "pid", candidate.PID, "error", err)
 		}
 	}
