@@ -6,6 +6,15 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
+const (
+	// ProbeSocket is the unix socket where the agent answers what Envoy cannot check itself, relative to Envoy's working
+	// directory, as AccessLogFile.
+	ProbeSocket = "probe.sock"
+	// HealthLog is the file to which Envoy writes what its health checks changed, as lines of JSON
+	// (envoy.data.core.v3.HealthCheckEvent), relative to Envoy's working directory, too. The agent reads it and keeps it small.
+	HealthLog = "health.log"
+)
+
 // monitorPlace returns where the health checks of a member go, if not to the address and port of the member itself. They
 // say nothing without a health monitor, and are there all the same: one that comes later then changes the cluster alone.
 // With an error comes the field that it is about.
