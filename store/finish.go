@@ -82,7 +82,7 @@ func (s *Store) updateLoadBalancer(tx *gorm.DB, f Finish, columns map[string]any
 }
 
 func (s *Store) deleteLoadBalancer(tx *gorm.DB, f Finish) error {
-	for _, row := range []any{&objectRow{}, &amphoraRow{}, &secretsRow{}} {
+	for _, row := range []any{&objectRow{}, &amphoraRow{}, &secretsRow{}, &statisticsRow{}} {
 		if err := tx.Where("loadbalancer_id = ?", f.LoadBalancerID).Delete(row).Error; err != nil {
 			return err
 		}
