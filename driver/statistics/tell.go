@@ -23,6 +23,16 @@ type LoadBalancer struct {
 	Listeners []Listener
 }
 
+// Total adds up the listeners.
+func (lb LoadBalancer) Total() Listener {
+	var all Listener
+	for _, listener := range lb.Listeners {
+		all.ActiveConnections += listener.ActiveConnections
+		all.Counters = add(all.Counters, listener.Counters)
+	}
+	return all
+}
+
 // Snapshot returns the totals of all load balancers, by id.
 func (c *Collector) Snapshot() []LoadBalancer {
 	c.mu.Lock()

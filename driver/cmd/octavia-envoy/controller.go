@@ -28,6 +28,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/reconcile"
 	"github.com/octavia-envoy/octavia-envoy/driver/resync"
 	"github.com/octavia-envoy/octavia-envoy/driver/secrets"
+	"github.com/octavia-envoy/octavia-envoy/driver/statistics"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
 	"github.com/octavia-envoy/octavia-envoy/store"
 	"github.com/octavia-envoy/octavia-envoy/store/seal"
@@ -47,6 +48,7 @@ type controller struct {
 	amphorae      *amphora.Manager
 	reconciler    *reconcile.Reconciler
 	sender        *status.Sender
+	statistics    *statistics.Collector
 	agent         *status.Agent
 	// rest is Octavia's own API.
 	rest     *resync.API
@@ -72,17 +74,20 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 	}
 	names, addresses := serverNames(configuration.XDS)
 	c.tls = authority.ServerTLS(names, addresses)
-	fleet := amphora.NewFleet(amphora.FleetOptions{Store: c.store, Signer: authority, Logger: c.logger})
+	c.agent = &status.Agent{
+		StatusSocket: configuration.Octavia.StatusSocket, StatsSocket: configuration.Octavia.StatsSocket,
+		GetSocket: configuration.Octavia.GetSocket, Metrics: status.NewAgentMetrics(registry),
+	}
+	c.statistics = statistics.New(statistics.Options{Store: c.store, Octavia: c.agent, Logger: c.logger, Registry: registry})
+	fleet := amphora.NewFleet(amphora.FleetOptions{
+		Store: c.store, Signer: authority, Logger: c.logger, Statistics: c.statistics.Report,
+	})
 	c.xds, err = server.New(server.Options{
 		Logger: c.logger, TLS: c.tls, Registry: registry, Identify: identify,
 		Register: []func(*grpc.Server){fleet.Register},
 	})
 	if err != nil {
 		return nil, err
-	}
-	c.agent = &status.Agent{
-		StatusSocket: configuration.Octavia.StatusSocket, StatsSocket: configuration.Octavia.StatsSocket,
-		GetSocket: configuration.Octavia.GetSocket, Metrics: status.NewAgentMetrics(registry),
 	}
 	c.connect(registry)
 	if err := c.newAmphorae(authority, fleet); err != nil {
