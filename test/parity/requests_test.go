@@ -11,10 +11,13 @@ func (g *generator) exchange(lb *model.LoadBalancer) *exchange {
 	x := &exchange{Listener: g.IntN(len(lb.Listeners)), VIP: g.IntN(1 + len(lb.AdditionalVIPs)), Client: g.IntN(clients), Dribble: g.chance(3)}
 	listener := &lb.Listeners[x.Listener]
 	pool := lb.Pool(listener.DefaultPoolID)
-	readsHTTP := listener.Protocol == model.ProtocolHTTP || pool != nil && pool.Protocol == model.ProtocolHTTP
-	if !readsHTTP && (g.chance(70) || pool != nil && greets(pool)) {
+	asksHTTP := readsHTTP(listener) || pool != nil && pool.Protocol == model.ProtocolHTTP
+	if !asksHTTP && (g.chance(70) || pool != nil && greets(pool)) {
 		g.records(x, listener, pool)
 		return x
+	}
+	if listener.Protocol == model.ProtocolTerminatedHTTPS {
+		x.TLS = g.tlsClient(listener)
 	}
 	x.Browser = g.chance(15)
 	if g.chance(7) {
@@ -32,7 +35,7 @@ func (g *generator) exchange(lb *model.LoadBalancer) *exchange {
 	waits := slices.ContainsFunc(x.Requests, func(r request) bool { return r.expects() || r.Tunnel != "" })
 	x.Pipelined = several && !x.Browser && !waits && g.chance(20)
 	x.Reconnect = several && !x.Pipelined && g.chance(30)
-	x.HalfClose = !x.Pipelined && !waits && g.chance(1)
+	x.HalfClose = !x.Pipelined && !waits && x.TLS == nil && g.chance(1)
 	g.patience(x, listener)
 	return x
 }
@@ -40,7 +43,7 @@ func (g *generator) exchange(lb *model.LoadBalancer) *exchange {
 // patience asks for what takes as long as a timeout, now and then where timeouts are short.
 func (g *generator) patience(x *exchange, listener *model.Listener) {
 	last := &x.Requests[len(x.Requests)-1]
-	if x.Pipelined || x.HalfClose || last.expects() || last.passesUpgrade() || listener.Protocol != model.ProtocolHTTP {
+	if x.Pipelined || x.HalfClose || last.expects() || last.passesUpgrade() || !readsHTTP(listener) {
 		return
 	}
 	if listener.TimeoutMemberData == hasty && g.chance(4) {
