@@ -24,14 +24,12 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/network"
 	localnetwork "github.com/octavia-envoy/octavia-envoy/driver/network/local"
 	"github.com/octavia-envoy/octavia-envoy/driver/ocsp"
-	"github.com/octavia-envoy/octavia-envoy/driver/openstack"
 	"github.com/octavia-envoy/octavia-envoy/driver/reconcile"
 	"github.com/octavia-envoy/octavia-envoy/driver/resync"
 	"github.com/octavia-envoy/octavia-envoy/driver/secrets"
 	"github.com/octavia-envoy/octavia-envoy/driver/statistics"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
 	"github.com/octavia-envoy/octavia-envoy/store"
-	"github.com/octavia-envoy/octavia-envoy/store/seal"
 	"github.com/octavia-envoy/octavia-envoy/xds/fault"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
@@ -105,8 +103,8 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 func openStore(ctx context.Context, configuration *config.Config) (*store.Store, error) {
 	options := storeOptions(configuration)
 	var err error
-	if options.Keys, err = seal.LoadOrCreate(configuration.Store.KeyFile, time.Now()); err != nil {
-		return nil, fmt.Errorf("store.key_file: %w", err)
+	if options.Keys, err = startKeys(ctx, configuration, options.Logger); err != nil {
+		return nil, err
 	}
 	opened, err := store.Open(ctx, options)
 	if err != nil {
@@ -131,13 +129,7 @@ func openStore(ctx context.Context, configuration *config.Config) (*store.Store,
 // connect makes the clients of OpenStack's APIs. They log in when they are used: a Keystone that is down keeps no amphora
 // from serving.
 func (c *controller) connect(registry prometheus.Registerer) {
-	options := c.configuration.OpenStack
-	client := openstack.New(openstack.Credentials{
-		AuthURL: options.AuthURL, Username: options.Username, PasswordFile: options.PasswordFile,
-		ProjectName: options.ProjectName, UserDomainName: options.UserDomainName,
-		ProjectDomainName: options.ProjectDomainName, Region: options.RegionName, Interface: options.Interface,
-		CAFile: options.CAFile,
-	})
+	client := newOpenStack(c.configuration.OpenStack)
 	c.neutron = network.New(network.Options{Client: client.Network, Store: c.store, Logger: c.logger})
 	c.barbican = secrets.NewReader(client.KeyManager)
 	c.rest = resync.NewAPI(client.LoadBalancer, c.configuration.Octavia.ProviderName)
