@@ -26,6 +26,9 @@ const (
 	every    = 2500 * time.Microsecond // between two new connections: 400 a second
 	resuming = 4                       // one connection of so many offers a session of an earlier one
 	held     = 50                      // connections of each kind that are to live on
+	// atOnce bounds the new connections that are under way. A machine that is too busy for that many a second has fewer, and
+	// the report says how many.
+	atOnce = 64
 	// patience is longer than anything takes on a machine that is busy with other things.
 	patience = 60 * time.Second
 )
@@ -219,12 +222,12 @@ func (c *crowd) now() report {
 	return now
 }
 
-func (c *crowd) problem(counter *atomic.Int64, err error) {
+func (c *crowd) problem(counter *atomic.Int64, what string, err error) {
 	counter.Add(1)
 	c.guard.Lock()
 	defer c.guard.Unlock()
 	if len(c.Errors) < 10 {
-		c.Errors = append(c.Errors, err.Error())
+		c.Errors = append(c.Errors, what+": "+err.Error())
 	}
 }
 
@@ -254,7 +257,7 @@ func (c *crowd) run(stopped <-chan struct{}, tell func() error) error {
 	}
 	group.Go(func() { c.askAround(idle, stopped) })
 
-	began := time.Now()
+	began, turns := time.Now(), make(chan struct{}, atOnce)
 	for next, i := began, 0; ; i++ {
 		select {
 		case <-stopped:
@@ -263,6 +266,10 @@ func (c *crowd) run(stopped <-chan struct{}, tell func() error) error {
 			return tell()
 		case <-time.After(time.Until(next)):
 			next = next.Add(every)
+		}
+		turns <- struct{}{}
+		if late := time.Now().Add(-time.Second); next.Before(late) {
+			next = late // what could not be in time is not made up for
 		}
 		if i%20 == 0 {
 			if err := tell(); err != nil {
@@ -273,7 +280,10 @@ func (c *crowd) run(stopped <-chan struct{}, tell func() error) error {
 		if i%resuming == 0 {
 			config = c.resume
 		}
-		group.Go(func() { c.visit(config) })
+		group.Go(func() {
+			c.visit(config)
+			<-turns
+		})
 	}
 }
 
@@ -282,19 +292,24 @@ func (c *crowd) connect(config *tls.Config) (*tls.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tls.Client(plain, config), nil
+	return tls.Client(plain, config), plain.SetDeadline(time.Now().Add(patience))
 }
 
 // visit is a new connection with one request.
 func (c *crowd) visit(config *tls.Config) {
 	connection, err := c.connect(config)
 	if err != nil {
-		c.problem(&c.failed, err)
+		c.problem(&c.failed, "connect", err)
 		return
 	}
 	defer connection.Close()
+	began := time.Now()
+	if err := connection.Handshake(); err != nil {
+		c.problem(&c.failed, fmt.Sprintf("handshake, after %s", time.Since(began)), err)
+		return
+	}
 	if err := c.ask(connection, "/"); err != nil {
-		c.problem(&c.failed, err)
+		c.problem(&c.failed, fmt.Sprintf("first request, %s after the connect", time.Since(began)), err)
 		return
 	}
 	c.handshakes.Add(1)
@@ -328,14 +343,14 @@ func (c *crowd) askAround(connections []*tls.Conn, stopped <-chan struct{}) {
 		case <-stopped:
 			for _, connection := range connections { // all of them are there at the end
 				if err := c.ask(connection, "/"); err != nil {
-					c.problem(&c.dropped, err)
+					c.problem(&c.dropped, "last request of a connection", err)
 				}
 			}
 			return
 		case <-time.After(10 * time.Millisecond):
 		}
 		if err := c.ask(connections[i%len(connections)], "/"); err != nil {
-			c.problem(&c.dropped, err)
+			c.problem(&c.dropped, "request of an open connection", err)
 			continue
 		}
 		c.asked.Add(1)
@@ -361,7 +376,7 @@ func (c *crowd) read(stream *tls.Conn, stopped <-chan struct{}) {
 		select {
 		case <-stopped: // it was us
 		default:
-			c.problem(&c.dropped, err)
+			c.problem(&c.dropped, "answer without end", err)
 		}
 		return
 	}
