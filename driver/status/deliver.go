@@ -36,7 +36,7 @@ func (s *Sender) deliver(ctx context.Context, message store.OutboxMessage) bool 
 	case superseded:
 		log.Info("status dropped: Octavia has it already, it accepted a newer call")
 		s.metrics.messages.WithLabelValues(outcomeDropped).Inc()
-		return s.sent(ctx, message, log)
+		return s.dropped(ctx, message, log)
 	}
 	begin := s.Now()
 	err = s.send(ctx, message, log)
@@ -72,13 +72,23 @@ func (s *Sender) deliver(ctx context.Context, message store.OutboxMessage) bool 
 // balancer is PENDING in Octavia, and Octavia refuses every other call for it before the driver hears of it. So a newer
 // intent means that the message was applied in full and only the answer, or our note of it, was lost. To send it again
 // would end the newer call's PENDING too early. (What the resync adds as intents are no calls; it leaves load balancers
-// alone that have a message here.) A message for a load balancer that was not PENDING may get lost by this; its records
-// are reported again by the newer call, or found by the resync.
+// alone that have a message here.) A message for a load balancer that was not PENDING may get lost by this: how objects
+// operate by it is reported again, see Outbox.OutboxDropped, the rest by the newer call or the resync.
 //
-// This is not for DELETED: there is no call after it.
+// This is not for DELETED: there is no call after it. Nor is it for messages that only say how objects operate: those end no
+// call, so that a newer one proves nothing.
 func (s *Sender) superseded(ctx context.Context, message store.OutboxMessage) (bool, error) {
 	newer, err := s.Outbox.HasNewerIntent(ctx, message)
-	return newer && !endsLoadBalancer(message), err
+	return newer && endsCall(message.Status) && !endsLoadBalancer(message), err
+}
+
+// endsCall reports whether a message says anything of how objects are provisioned.
+func endsCall(update model.StatusUpdate) bool {
+	return slices.ContainsFunc(kinds(), func(kind model.Kind) bool {
+		return slices.ContainsFunc(*update.Records(kind), func(record model.ObjectStatus) bool {
+			return record.ProvisioningStatus != ""
+		})
+	})
 }
 
 // send sends the message, without the records that Octavia cannot take.
@@ -151,15 +161,27 @@ func passing(fault string) bool {
 
 // sent notes that a message is done with, even while the process ends. It returns false if that failed.
 func (s *Sender) sent(ctx context.Context, message store.OutboxMessage, log *slog.Logger) bool {
+	return s.end(ctx, message, log, func(ctx context.Context) error { return s.Outbox.OutboxSent(ctx, message.ID) })
+}
+
+// dropped is sent for a message that was not sent.
+func (s *Sender) dropped(ctx context.Context, message store.OutboxMessage, log *slog.Logger) bool {
+	return s.end(ctx, message, log, func(ctx context.Context) error { return s.Outbox.OutboxDropped(ctx, message) })
+}
+
+func (s *Sender) end(ctx context.Context, message store.OutboxMessage, log *slog.Logger, note func(context.Context) error) bool {
 	s.mu.Lock()
 	delete(s.refusals, message.ID)
 	delete(s.waiting, message.ID)
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookkeeping)
 	defer cancel()
-	if err := s.Outbox.OutboxSent(ctx, message.ID); err != nil {
+	if err := note(ctx); err != nil {
 		log.Error("note the sent status", "error", err)
 		return false
+	}
+	if s.Sent != nil {
+		s.Sent()
 	}
 	return true
 }

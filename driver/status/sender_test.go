@@ -27,6 +27,7 @@ type fakeOutbox struct {
 	messages []store.OutboxMessage
 	due      map[int64]time.Time
 	newer    map[int64]bool
+	dropped  []int64
 	// stolen are messages that another controller sends between our look and our send.
 	stolen map[int64]bool
 	// failNewer makes HasNewerIntent fail.
@@ -62,6 +63,13 @@ func (o *fakeOutbox) OutboxSent(_ context.Context, id int64) error {
 	defer o.mu.Unlock()
 	o.messages[id-1].ID = 0
 	return nil
+}
+
+func (o *fakeOutbox) OutboxDropped(ctx context.Context, message store.OutboxMessage) error {
+	o.mu.Lock()
+	o.dropped = append(o.dropped, message.ID)
+	o.mu.Unlock()
+	return o.OutboxSent(ctx, message.ID)
 }
 
 func (o *fakeOutbox) OutboxFailed(_ context.Context, id int64, cause string, next time.Time) error {
