@@ -80,7 +80,7 @@ func startClients(tb testing.TB, o order) (clients *clientsOf, member string) {
 	tb.Helper()
 	text, err := json.Marshal(o)
 	require.NoError(tb, err)
-	command := exec.Command(os.Args[0]) //nolint:gosec // itself
+	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), orderVariable+"="+string(text))
 	command.Stderr = os.Stderr
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
