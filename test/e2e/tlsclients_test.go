@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/sha1" //nolint:gosec // a header has it
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"errors"
@@ -31,12 +32,29 @@ func TestClientCertificates(t *testing.T) {
 	asking := func(name string, port int, how string, more ...fields) fields {
 		return terminated(name, port, "web", ref, append(more, fields{
 			"client_authentication": how, "client_ca_tls_container_ref": ca,
-			"insert_headers": fields{"X-SSL-Client-Verify": "true", "X-SSL-Client-CN": "true", "X-SSL-Client-Has-Cert": "true"},
+			"insert_headers": fields{
+				"X-SSL-Client-Verify": "true", "X-SSL-Client-CN": "true", "X-SSL-Client-Has-Cert": "true", "X-SSL-Client-DN": "true", "X-SSL-Issuer": "true",
+				"X-SSL-Client-SHA1": "true", "X-SSL-Client-Not-Before": "true", "X-SSL-Client-Not-After": "true",
+			},
 		})...)
+	}
+	// toWhom redirects the requests for a path that are of certain clients.
+	toWhom := func(name string, rule fields) fields {
+		return fields{"name": name, "action": "REDIRECT_TO_URL", "redirect_url": "https://www.example.com/" + name, "rules": []fields{
+			{"type": "PATH", "compare_type": "EQUAL_TO", "value": "/" + name}, with(rule, fields{"compare_type": "EQUAL_TO"}),
+		}}
 	}
 	s := c.populate(t, "e2e-mtls", []fields{
 		asking("mandatory", 443, "MANDATORY", fields{"client_crl_container_ref": c.text(t, "revoked", people.CRL(revoked))}),
-		asking("optional", 444, "OPTIONAL", fields{"client_crl_container_ref": c.text(t, "revoked", people.CRL(revoked))}),
+		asking("optional", 444, "OPTIONAL", fields{
+			"client_crl_container_ref": c.text(t, "revoked", people.CRL(revoked)),
+			"l7policies": []fields{
+				toWhom("known", fields{"type": "SSL_CONN_HAS_CERT", "value": "True"}),
+				toWhom("verified", fields{"type": "SSL_VERIFY_RESULT", "value": "0"}),
+				toWhom("alice", fields{"type": "SSL_DN_FIELD", "key": "CN", "value": "alice"}),
+				toWhom("bob", fields{"type": "SSL_DN_FIELD", "key": "CN", "value": "bob"}),
+			},
+		}),
 		asking("none", 445, "NONE"),
 	}, []fields{pool("web", "HTTP", []fields{c.member(1, 80)})})
 	// With TLS 1.3 a client learns of its refusal only from the first answer: hence requests and not handshakes.
@@ -87,6 +105,33 @@ func TestClientCertificates(t *testing.T) {
 				if want := []string{"0", has, name}; !slices.Equal(got, want) {
 					t.Errorf("%s: the member is told %q, not %q", what, got, want)
 				}
+			}
+		}
+	}
+	// All that the member is told of alice, as HAProxy writes it.
+	const short = "060102150405Z"
+	request, err := try(443, tls.VersionTLS13, &good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"X-SSL-Client-DN": "/O=Example/CN=alice", "X-SSL-Issuer": "/CN=e2e people",
+		"X-SSL-Client-SHA1":       fmt.Sprintf("%X", sha1.Sum(good.Leaf.Raw)), //nolint:gosec // it is the header's
+		"X-SSL-Client-Not-Before": good.Leaf.NotBefore.UTC().Format(short), "X-SSL-Client-Not-After": good.Leaf.NotAfter.UTC().Format(short),
+	} {
+		if got := request.Headers.Get(name); got != want {
+			t.Errorf("%s is %q, not %q", name, got, want)
+		}
+	}
+	for path, want := range map[string][2]bool{"/known": {false, true}, "/verified": {true, true}, "/alice": {false, true}, "/bob": {false, false}} {
+		for i, client := range []*pki.Certificate{nil, &good} {
+			config := trusting(root, "www.example.com")
+			if client != nil {
+				config.Certificates = []tls.Certificate{client.TLS()}
+			}
+			response, _ := c.ask(t, c.tlsClient(t, config), "https://"+s.at(444)+path)
+			if redirected := response.Header.Get("Location") != ""; redirected != want[i] {
+				t.Errorf("%s, with a certificate %t: answered %s, %q", path, client != nil, response.Status, response.Header.Get("Location"))
 			}
 		}
 	}
