@@ -16,6 +16,7 @@ import (
 
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/accesslog"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/metrics"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/probe"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
@@ -58,10 +59,18 @@ func Run(ctx context.Context, options Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
+	bridge := probe.New(probe.Options{
+		Socket: ProbeSocket(config.AccessLog.Dir), Logger: logger,
+		Holders: func() ([]process.ID, error) { return process.Find("--config-path", BootstrapPath(config.RunDir)) },
+	})
+	if err := bridge.Listen(); err != nil { // Run tries again
+		logger.Error("cannot answer health checks", "error", err)
+	}
 	log := newEnvoyLog(envoyLogPath(config.RunDir), logger)
 	log.skip()
 	super := &supervisor{
 		config: config, policy: options.Restart, admin: newAdmin(AdminSocket(config.RunDir)), log: log, logger: logger,
+		inherit: bridge.Files,
 	}
 	talk := &session{
 		config: config, supervisor: super, logger: logger, version: options.Version,
@@ -77,6 +86,7 @@ func Run(ctx context.Context, options Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	logs, stopLogs := context.WithCancel(context.WithoutCancel(ctx)) // Envoy's last words come while it stops
 	group.Go(func() error { return log.run(logs) })
+	group.Go(func() error { return bridge.Run(logs) }) // as long as Envoy has members to check
 	group.Go(func() error {
 		accesslog.Run(logs, accesslog.Options{
 			Config: config.AccessLog, Host: config.AmphoraID, Admin: super.admin, Logger: logger,

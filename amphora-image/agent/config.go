@@ -16,6 +16,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/credentials"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
 // Defaults of a configuration.
@@ -163,6 +164,9 @@ func AdminSocket(runDir string) string { return filepath.Join(runDir, "admin.soc
 // MetricsSocket is where an agent with that run directory serves its load balancer's metrics (package metrics), for its
 // Envoy alone.
 func MetricsSocket(runDir string) string { return filepath.Join(runDir, "metrics.sock") }
+
+// ProbeSocket is where an agent whose Envoy works in dir makes the checks that Envoy cannot make itself (package probe).
+func ProbeSocket(dir string) string { return filepath.Join(dir, translate.ProbeSocket) }
 
 // BootstrapPath is the bootstrap of the Envoy of an agent with that run directory. It is on Envoy's command line, and on
 // that of no other process.

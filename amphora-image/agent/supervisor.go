@@ -46,6 +46,8 @@ type supervisor struct {
 	admin  *admin
 	log    *envoyLog
 	logger *slog.Logger
+	// inherit are files for Envoy to hold.
+	inherit func() []*os.File
 
 	mu        sync.Mutex
 	current   process.ID
@@ -129,6 +131,7 @@ func (s *supervisor) start() (process.ID, <-chan string, error) {
 	}
 	command := exec.Command(s.config.EnvoyPath, s.arguments()...)
 	command.Stdout, command.Stderr = output, output
+	command.ExtraFiles = s.inherit()
 	// The access log has no path of its own: translate.AccessLogFile.
 	command.Dir = s.config.AccessLog.Dir
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no signal for the agent's group is for Envoy

@@ -151,7 +151,9 @@ func (m *machines) inside(do func() error) {
 // sysctl is of the members.
 func (m *machines) sysctl(name, value string) {
 	m.tb.Helper()
-	m.inside(func() error { return os.WriteFile(filepath.Join("/proc/thread-self/net/../../sys", name), []byte(value), 0) })
+	m.inside(func() error {
+		return os.WriteFile(filepath.Join("/proc/thread-self/net/../../sys", name), []byte(value), 0)
+	})
 }
 
 func must(tb testing.TB, err error) {
