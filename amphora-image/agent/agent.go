@@ -15,9 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/accesslog"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/health"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/metrics"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/probe"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/statistics"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
 )
@@ -31,6 +33,9 @@ type Options struct {
 	// Restart is DefaultRestartPolicy if it is zero.
 	Restart RestartPolicy
 }
+
+// lastReadWithin bounds the last reading of Envoy's counters before it is stopped.
+const lastReadWithin = time.Second
 
 // ErrRunning says that another agent of the same amphora runs.
 var ErrRunning = errors.New("another agent runs for this amphora")
@@ -72,8 +77,10 @@ func Run(ctx context.Context, options Options) error {
 		config: config, policy: options.Restart, admin: newAdmin(AdminSocket(config.RunDir)), log: log, logger: logger,
 		inherit: bridge.Files,
 	}
+	counted, watched := reporters(config, super, logger)
 	talk := &session{
 		config: config, supervisor: super, logger: logger, version: options.Version,
+		statistics: counted, health: watched, finish: make(chan struct{}),
 		shutdown: func(grace time.Duration) {
 			if grace > 0 {
 				if err := super.admin.drain(ctx); err != nil {
@@ -93,8 +100,16 @@ func Run(ctx context.Context, options Options) error {
 		})
 		return nil
 	})
-	group.Go(func() error { defer stopLogs(); return super.run(ctx) })
-	group.Go(func() error { return talk.run(ctx) })
+	group.Go(func() error {
+		defer stopLogs()
+		err := super.run(ctx)
+		counted.Read(logs) // there is no Envoy any more: that makes its last word
+		close(talk.finish)
+		return err
+	})
+	group.Go(func() error { return talk.run(context.WithoutCancel(ctx)) })
+	group.Go(func() error { return counted.Run(ctx) })
+	group.Go(func() error { return watched.Run(ctx) })
 	group.Go(func() error { return (&renewer{config: config, logger: logger}).run(ctx) })
 	group.Go(func() error { return forward(ctx, super, logger) })
 	group.Go(func() error {
@@ -103,6 +118,30 @@ func Run(ctx context.Context, options Options) error {
 		})
 	})
 	return group.Wait()
+}
+
+// reporters are what follows Envoy's counters and health checks.
+func reporters(config *Config, super *supervisor, logger *slog.Logger) (*statistics.Collector, *health.Watcher) {
+	watched := health.New(health.Options{
+		Dir: config.AccessLog.Dir, Envoy: super.admin.Client, Process: super.process, Logger: logger,
+		WholeEvery: time.Duration(config.HealthMS) * time.Millisecond,
+	})
+	counted := statistics.New(statistics.Options{
+		Envoy: super.admin.Client, Process: super.process, Logger: logger, File: countedPath(config.RunDir),
+		ReportEvery: time.Duration(config.StatisticsMS) * time.Millisecond,
+		Full:        watched.Listeners, Configured: watched.Configured,
+	})
+	super.starting = func() {
+		if err := watched.Starting(); err != nil {
+			logger.Error("cannot empty Envoy's log of health checks", "error", err)
+		}
+	}
+	super.stopping = func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastReadWithin)
+		defer cancel()
+		counted.Read(ctx)
+	}
+	return counted, watched
 }
 
 // claim makes sure that this is the amphora's only agent and records it.

@@ -28,6 +28,9 @@ type Host struct {
 	Draining bool
 	// Failed says that it gets no traffic because a health check, outlier detection or the endpoint itself says so.
 	Failed bool
+	// FailedCheck says that it gets no traffic because its health check failed, or has not ended yet: Envoy tells these two
+	// apart only where PendingCheck is true. CheckTimedOut is about the last check that failed.
+	FailedCheck, PendingCheck, CheckTimedOut bool
 }
 
 type clusterStatus struct {
@@ -40,9 +43,11 @@ type clusterStatus struct {
 			Value uint64 `json:"value,string"`
 		} `json:"stats"`
 		Health struct {
-			ActiveCheck bool   `json:"failed_active_health_check"`
-			Outlier     bool   `json:"failed_outlier_check"`
-			EDS         string `json:"eds_health_status"`
+			ActiveCheck  bool   `json:"failed_active_health_check"`
+			PendingCheck bool   `json:"pending_active_hc"`
+			TimedOut     bool   `json:"active_hc_timeout"`
+			Outlier      bool   `json:"failed_outlier_check"`
+			EDS          string `json:"eds_health_status"`
 		} `json:"health_status"`
 		Weight   uint32 `json:"weight"`
 		Priority uint32 `json:"priority"`
@@ -85,7 +90,9 @@ func (s *clusterStatus) cluster() Cluster {
 		host := Host{
 			Address: status.Address.String(), Stats: make(map[string]uint64, len(status.Stats)),
 			Weight: status.Weight, Priority: status.Priority,
-			Draining: status.Health.EDS == "DRAINING",
+			Draining:    status.Health.EDS == "DRAINING",
+			FailedCheck: status.Health.ActiveCheck, PendingCheck: status.Health.PendingCheck,
+			CheckTimedOut: status.Health.TimedOut,
 			Failed: status.Health.ActiveCheck || status.Health.Outlier ||
 				status.Health.EDS == "UNHEALTHY" || status.Health.EDS == "TIMEOUT",
 		}
