@@ -281,6 +281,34 @@ func TestSenderDropsWhatOctaviaHas(t *testing.T) {
 		b.expect(t, "gone DELETED -")
 		b.expectEmpty(t)
 		expectCounters(t, b, "dropped", 1)
+		if !slices.Equal(b.outbox.dropped, []int64{old}) {
+			t.Errorf("noted as dropped: %v", b.outbox.dropped)
+		}
+	})
+}
+
+// A call for a load balancer that was not PENDING says nothing about a message that ends no call.
+func TestSenderSendsHealthWhateverCallsCome(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		health := model.StatusUpdate{Members: []model.ObjectStatus{{ID: "m1", OperatingStatus: model.OperatingError}}}
+		b.outbox.newer = map[int64]bool{b.outbox.add(lbID, health): true}
+		b.sender.Wake()
+		b.expect(t, "m1 - ERROR")
+		b.expectEmpty(t)
+		expectCounters(t, b, "dropped", 0)
+	})
+}
+
+func TestSenderTellsThatAMessageIsOut(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		out := 0
+		b.sender.Sent = func() { out++ }
+		b.outbox.add(lbID, active(lbID))
+		b.sender.Wake()
+		b.expect(t, lbID+" ACTIVE ONLINE")
+		if out != 1 {
+			t.Errorf("told %d times", out)
+		}
 	})
 }
 
