@@ -21,6 +21,7 @@ import (
 	localcompute "github.com/octavia-envoy/octavia-envoy/driver/amphora/local"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/driver/config"
+	"github.com/octavia-envoy/octavia-envoy/driver/health"
 	"github.com/octavia-envoy/octavia-envoy/driver/network"
 	localnetwork "github.com/octavia-envoy/octavia-envoy/driver/network/local"
 	"github.com/octavia-envoy/octavia-envoy/driver/ocsp"
@@ -47,6 +48,7 @@ type controller struct {
 	reconciler    *reconcile.Reconciler
 	sender        *status.Sender
 	statistics    *statistics.Collector
+	health        *health.Keeper
 	agent         *status.Agent
 	// rest is Octavia's own API.
 	rest     *resync.API
@@ -77,8 +79,11 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 		GetSocket: configuration.Octavia.GetSocket, Metrics: status.NewAgentMetrics(registry),
 	}
 	c.statistics = statistics.New(statistics.Options{Store: c.store, Octavia: c.agent, Logger: c.logger, Registry: registry})
+	c.health = health.New(health.Options{
+		Store: c.store, Report: func() { c.sender.Wake() }, Logger: c.logger, Registry: registry,
+	})
 	fleet := amphora.NewFleet(amphora.FleetOptions{
-		Store: c.store, Signer: authority, Logger: c.logger, Statistics: c.statistics.Report,
+		Store: c.store, Signer: authority, Logger: c.logger, Health: c.health.Hear, Statistics: c.statistics.Report,
 	})
 	c.xds, err = server.New(server.Options{
 		Logger: c.logger, TLS: c.tls, Registry: registry, Identify: identify,
@@ -91,7 +96,9 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 	if err := c.newAmphorae(authority, fleet); err != nil {
 		return nil, err
 	}
-	c.sender = status.NewSender(status.SenderOptions{Outbox: c.store, Agent: c.agent, Logger: c.logger, Registry: registry})
+	c.sender = status.NewSender(status.SenderOptions{
+		Outbox: c.store, Agent: c.agent, Sent: c.health.Wake, Logger: c.logger, Registry: registry,
+	})
 	if err := c.newCertificates(registry); err != nil {
 		return nil, err
 	}
