@@ -121,7 +121,11 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), check.timeout)
 	defer cancel()
-	if err := b.run(ctx, check); err != nil {
+	err = b.run(ctx, check)
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		panic(http.ErrAbortHandler) // Envoy is gone, or the agent goes: that says nothing about the member
+	}
+	if err != nil {
 		b.options.Logger.Debug("health check failed", "type", check.kind, "member", check.target.String(), "reason", oneLine(err))
 		http.Error(w, oneLine(err), http.StatusServiceUnavailable)
 		return
