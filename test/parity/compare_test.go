@@ -124,6 +124,9 @@ func (c *comparison) seen(h, e *seen) {
 		return "no pool has " + s.Member.String()
 	}
 	c.text("pool", name(h), name(e))
+	if name(h) != name(e) {
+		return // Nothing of requests to two different pools is comparable.
+	}
 	if c.named(c.step, c.pool(h.Member)) != nil {
 		c.text("member by cookie", h.Member.String(), e.Member.String())
 	}

@@ -249,6 +249,14 @@ func (s *site) try(ctx context.Context, x *exchange) *trial {
 	if !s.lb.AdminStateUp || !t.listener().AdminStateUp || allows(t.listener(), client(x.Client, s.haproxy.vips[x.VIP].Is6())) {
 		t.haproxy = s.haproxy.run(ctx, x, port)
 		<-done
+		if x.TLS == nil && t.listener().Protocol == model.ProtocolTerminatedHTTPS {
+			// Which of the two a client gets that does not speak TLS is decided by how much of it has been read.
+			for _, o := range []*outcome{t.haproxy, t.envoy} {
+				for i := range o.Steps {
+					o.Steps[i].End = strings.ReplaceAll(o.Steps[i].End, "reset", "closed")
+				}
+			}
+		}
 		return t
 	}
 	// In an amphora a security group drops what comes from others. Envoy closes the connection.

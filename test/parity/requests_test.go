@@ -69,9 +69,10 @@ func (g *generator) records(x *exchange, l *model.Listener, pool *model.Pool) {
 	}
 }
 
-// greets reports whether all members of a pool speak first.
+// greets reports whether all members of a pool that are there speak first.
 func greets(p *model.Pool) bool {
-	return len(p.Members) > 0 && !slices.ContainsFunc(p.Members, func(m model.Member) bool { return m.ProtocolPort != greetingPort })
+	speaks := func(m model.Member) bool { return m.ProtocolPort == greetingPort }
+	return slices.ContainsFunc(p.Members, speaks) && !slices.ContainsFunc(p.Members, func(m model.Member) bool { return !speaks(m) && !isDead(m) })
 }
 
 func (g *generator) request(lb *model.LoadBalancer, x *exchange) request {
