@@ -179,9 +179,11 @@ func ofType(tag int, oid ...int) func(value string) pkix.AttributeTypeAndValue {
 func cn(value string) pkix.AttributeTypeAndValue {
 	return ofType(asn1.TagUTF8String, 2, 5, 4, 3)(value)
 }
+
 func o(value string) pkix.AttributeTypeAndValue {
 	return ofType(asn1.TagUTF8String, 2, 5, 4, 10)(value)
 }
+
 func ou(value string) pkix.AttributeTypeAndValue {
 	return ofType(asn1.TagUTF8String, 2, 5, 4, 11)(value)
 }

@@ -192,6 +192,13 @@ func oddDifferences() []allowed {
 			},
 		},
 		{
+			"bad begins", "HAProxy answers 400 as soon as the begin of a request is bad, such as a target with #. Envoy judges it when all of the head has come, and else answers 408.",
+			func(t *trial, d *difference) bool {
+				r := t.request(d.Step)
+				return r != nil && r.Stop == stopHead && t.came(d, "status 400", "status 408")
+			},
+		},
+		{
 			"no version", "A request line without a version, as of 1991, is one of HTTP/1.0 to Envoy and bad to HAProxy.",
 			func(t *trial, d *difference) bool {
 				return t.odd(d.Step, "no version", "HTTP/0.9") && t.came(d, "status 400", "*")
