@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestRevokedMembers(t *testing.T) {
 	encrypted := func(name, list string, ports ...int) fields {
 		var members []fields
 		for _, port := range ports {
-			members = append(members, c.member(1, port, fields{"name": fmt.Sprint(port)}))
+			members = append(members, c.member(1, port, fields{"name": strconv.Itoa(port)}))
 		}
 		return pool(name, "HTTP", members, fields{
 			"tls_enabled": true, "tls_versions": []string{"TLSv1.2", "TLSv1.3"}, "tls_ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256",
