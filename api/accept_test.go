@@ -134,7 +134,7 @@ func TestAccepted(t *testing.T) {
 			"healthmonitor.create",
 		},
 		"health monitor update": {
-			"PUT", "/v1/healthmonitors/" + monitorID, `{"pool_id": "` + poolID + `", "type": "PING", "delay": 5, "timeout": 60, "max_retries": 10,
+			"PUT", "/v1/healthmonitors/" + monitorID, `{"pool_id": "` + poolID + `", "type": "PING", "delay": 5, "timeout": 50, "max_retries": 10,
 				"max_retries_down": 1}`,
 			model.Intent{Op: model.OpUpdate, Object: ref(model.KindHealthMonitor, monitorID), ParentID: poolID},
 			"healthmonitor.update",

@@ -40,8 +40,8 @@ func monitorUnsupported() map[string]refusal {
 			at + "timeout: A timeout of 0 seconds is not supported, no member could answer in time; use at least 1.",
 		},
 		"a long timeout": {
-			onMonitor(func(h *model.HealthMonitor) { h.Timeout = 61 }),
-			at + "timeout: A timeout of more than 60 seconds is not supported: a member that never answers would hold up each change of its " +
+			onMonitor(func(h *model.HealthMonitor) { h.Timeout = 51 }),
+			at + "timeout: A timeout of more than 50 seconds is not supported: a member that never answers would hold up each change of its " +
 				"pool for so long; use a shorter one.",
 		},
 		"codes that no answer has": {
@@ -137,7 +137,7 @@ func TestMonitorRefused(t *testing.T) {
 func TestMonitorsOfEveryKind(t *testing.T) {
 	for name, change := range map[string]func(*model.Pool, *model.HealthMonitor){
 		"defaults":             func(*model.Pool, *model.HealthMonitor) {},
-		"timeout above delay":  func(_ *model.Pool, h *model.HealthMonitor) { h.Delay, h.Timeout = 2, 60 },
+		"timeout above delay":  func(_ *model.Pool, h *model.HealthMonitor) { h.Delay, h.Timeout = 2, 50 },
 		"down":                 func(_ *model.Pool, h *model.HealthMonitor) { h.AdminStateUp = false },
 		"HTTPS of HTTP":        func(_ *model.Pool, h *model.HealthMonitor) { h.Type = "HTTPS" },
 		"PING":                 func(_ *model.Pool, h *model.HealthMonitor) { h.Type = "PING" },

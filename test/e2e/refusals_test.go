@@ -271,9 +271,9 @@ func (s *tree) refusedPools(t *testing.T) []refusal {
 			body: fields{"member": s.member(2, 80, fields{"request_sriov": true})},
 		},
 		{
-			name: "health monitor", status: ours, sentence: unsupported + "A timeout of more than 60 seconds is not supported: " +
+			name: "health monitor", status: ours, sentence: unsupported + "A timeout of more than 50 seconds is not supported: " +
 				"a member that never answers would hold up each change of its pool for so long; use a shorter one.",
-			cli: "loadbalancer healthmonitor create --type HTTP --delay 5 --timeout 61 --max-retries 3 " + s.id(t, "pool web"),
+			cli: "loadbalancer healthmonitor create --type HTTP --delay 5 --timeout 51 --max-retries 3 " + s.id(t, "pool web"),
 		},
 	}
 }

@@ -16,9 +16,10 @@ import (
 const (
 	// longestDelay is HAProxy's longest timer, 2³¹-1 ms, in seconds.
 	longestDelay = (1<<31 - 1) / 1000
-	// LongestCheck is the longest timeout of a check, in seconds. A cluster serves nobody before each of its members was checked
-	// once, so that this is how long a member that never answers holds up a change of its pool, and an Envoy that starts.
-	LongestCheck = 60
+	// LongestCheck is the longest timeout of a check, in seconds. A new or changed cluster serves when it has had as many results of
+	// checks as it has members, and an Envoy that starts listens when all its clusters do: that is as long as the timeout when no
+	// member answers, about one delay when half of them do. It is below what the controller gives an attempt to publish.
+	LongestCheck = 50
 	// mostTries is Octavia's (octavia.common.constants.MAX_HM_RETRIES).
 	mostTries = 10
 
