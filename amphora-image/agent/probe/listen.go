@@ -39,13 +39,29 @@ func (b *Bridge) Listen() error {
 			return err
 		}
 	}
-	held, err := listener.File()
+	held, err := duplicate(listener)
 	if err != nil {
 		_ = listener.Close()
 		return err
 	}
 	b.listener, b.held = listener, held
 	return nil
+}
+
+// duplicate is not (*net.UnixListener).File, whose files make the socket a blocking one when they are passed to a process:
+// the listener would not be closed any more before the next check.
+func duplicate(listener *net.UnixListener) (*os.File, error) {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var descriptor int
+	var failed error
+	err = raw.Control(func(fd uintptr) { descriptor, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(err, failed); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(descriptor), "probe"), nil //nolint:gosec // a C int
 }
 
 // Files are for exec.Cmd.ExtraFiles of Envoy, and nothing else with them: it keeps the listening socket alive when the

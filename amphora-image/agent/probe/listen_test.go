@@ -128,6 +128,17 @@ func hold(t *testing.T, files []*os.File) process.ID {
 	return id
 }
 
+// TestEndsThoughHeld ends while somebody else has the socket, and no check comes any more.
+func TestEndsThoughHeld(t *testing.T) {
+	b := New(Options{Socket: filepath.Join(t.TempDir(), "probe.sock")})
+	must(t, b.Listen())
+	hold(t, b.Files())
+	stop := testkit.Run(t, b.Run)
+	isUp(t, b.options.Socket)
+	hold(t, b.Files())
+	stop()
+}
+
 // kill leaves of a bridge what an agent that is killed leaves.
 func kill(b *Bridge) {
 	_ = b.listener.Close()

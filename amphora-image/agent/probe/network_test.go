@@ -148,11 +148,11 @@ func (m *machines) inside(do func() error) {
 	must(m.tb, local.InNamespace(m.path, do))
 }
 
-// sysctl is of the members.
+// sysctl is of the members: what is below net is that of the thread's namespace.
 func (m *machines) sysctl(name, value string) {
 	m.tb.Helper()
 	m.inside(func() error {
-		return os.WriteFile(filepath.Join("/proc/thread-self/net/../../sys", name), []byte(value), 0)
+		return os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0)
 	})
 }
 
