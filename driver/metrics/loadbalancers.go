@@ -60,7 +60,7 @@ type descriptions struct {
 func describe() descriptions {
 	return descriptions{
 		serving: description("serving",
-			"1 if at least one amphora's Envoy runs, has its listeners and is connected to this controller, otherwise 0."),
+			"1 if at least one amphora's Envoy runs and is connected to this controller, otherwise 0."),
 		active:      description("active_connections", "Clients' connections; sessions for UDP."),
 		connections: description("connections_total", "Clients' connections that were accepted; sessions for UDP."),
 		received:    description("received_bytes_total", "Bytes from clients."),

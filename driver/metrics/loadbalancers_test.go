@@ -66,7 +66,7 @@ func TestLoadBalancers(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"serving": `
-			# HELP octavia_envoy_loadbalancer_serving 1 if at least one amphora's Envoy runs, has its listeners and is connected to this controller, otherwise 0.
+			# HELP octavia_envoy_loadbalancer_serving 1 if at least one amphora's Envoy runs and is connected to this controller, otherwise 0.
 			# TYPE octavia_envoy_loadbalancer_serving gauge
 			octavia_envoy_loadbalancer_serving{loadbalancer="busy"} 1
 			octavia_envoy_loadbalancer_serving{loadbalancer="cut-off"} 0

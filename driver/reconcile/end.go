@@ -101,6 +101,9 @@ func (r *Reconciler) release(id string) {
 	if r.Staples != nil {
 		r.Staples.Forget(id)
 	}
+	if r.Gone != nil {
+		r.Gone(id)
+	}
 }
 
 // giveUp reports the failure of a whole load balancer; the loop tries it again after RetryInterval, and reports that too.

@@ -99,6 +99,8 @@ type Options struct {
 	Secrets Secrets
 	// Staples may be nil: then nothing is stapled.
 	Staples Staples
+	// Gone is called with the id of a load balancer that was deleted; it may be nil.
+	Gone func(loadBalancerID string)
 	// Report is called when a status waits in the outbox.
 	Report func()
 	// Owner names this replica in leases.

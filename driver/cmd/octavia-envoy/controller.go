@@ -22,6 +22,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/driver/config"
 	"github.com/octavia-envoy/octavia-envoy/driver/health"
+	"github.com/octavia-envoy/octavia-envoy/driver/metrics"
 	"github.com/octavia-envoy/octavia-envoy/driver/network"
 	localnetwork "github.com/octavia-envoy/octavia-envoy/driver/network/local"
 	"github.com/octavia-envoy/octavia-envoy/driver/ocsp"
@@ -102,6 +103,7 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 	if err := c.newCertificates(registry); err != nil {
 		return nil, err
 	}
+	c.showLoadBalancers(fleet, registry)
 	c.newReconciler(fleet, registry)
 	c.newAPI(registry) //nolint:contextcheck // its handlers have the contexts of their requests
 	return c, nil
@@ -200,8 +202,10 @@ func (c *controller) newCertificates(registry prometheus.Registerer) error {
 }
 
 func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Registerer) {
+	publisher := publish.New(c.xds, fleet, c.logger)
+	publisher.Metrics = publish.NewMetrics(registry)
 	options := reconcile.Options{
-		Store: c.store, Octavia: c.agent, Amphorae: c.amphorae, Publisher: publish.New(c.xds, fleet, c.logger),
+		Store: c.store, Octavia: c.agent, Amphorae: c.amphorae, Publisher: publisher, Gone: c.statistics.Forget,
 		Report: c.sender.Wake, Owner: c.owner, Deadline: c.configuration.Reconcile.Deadline.Duration,
 		RetryInterval: c.configuration.Reconcile.RetryInterval.Duration, Parallel: c.configuration.Reconcile.Parallel,
 		Registry: registry, Logger: c.logger, VIPs: c.neutron, Statuses: c.rest, Trees: c.rest,
@@ -215,6 +219,15 @@ func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Reg
 		options.Mutate = fault.NACKListener(name)
 	}
 	c.reconciler = reconcile.New(options)
+}
+
+// showLoadBalancers adds to the metrics how load balancers and amphorae fare.
+func (c *controller) showLoadBalancers(fleet *amphora.Fleet, registry prometheus.Registerer) {
+	members := &metrics.Members{Store: c.store, Logger: c.logger}
+	registry.MustRegister(
+		&metrics.Amphorae{Fleet: fleet.States},
+		&metrics.LoadBalancers{Fleet: fleet.States, Statistics: c.statistics.Snapshot, Members: members.Counts},
+	)
 }
 
 func (c *controller) newAPI(registry *prometheus.Registry) {
