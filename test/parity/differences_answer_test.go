@@ -81,6 +81,13 @@ func answerDifferences() []allowed {
 			},
 		},
 		{
+			"two upgrades", "A client that offers several upgrades that are for members, or one of these twice, gets Envoy's 403.",
+			func(t *trial, d *difference) bool {
+				r := t.request(d.Step)
+				return r != nil && r.passesUpgrade() && strings.Contains(list(lines(strings.Split(r.value("upgrade"), "\n"))), ",") && t.came(d, "*", "status 403")
+			},
+		},
+		{
 			"refused WebSocket", "When a member does not switch to WebSocket and answers otherwise, Envoy passes its status and headers, and no body.",
 			func(t *trial, d *difference) bool {
 				r, h, e := t.request(d.Step), t.haproxy.step(d.Step), t.envoy.step(d.Step)
