@@ -1,6 +1,7 @@
 package health
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -79,12 +80,8 @@ func (n *news) on(older *news) *news {
 	if n.whole {
 		return n
 	}
-	for id, member := range n.members {
-		older.members[id] = member
-	}
-	for id, listener := range n.listeners {
-		older.listeners[id] = listener
-	}
+	maps.Copy(older.members, n.members)
+	maps.Copy(older.listeners, n.listeners)
 	return older
 }
 

@@ -31,19 +31,31 @@ func TestNewsIsApplied(t *testing.T) {
 		changes int
 		members map[string]status.MemberView
 	}{
-		0: {report(true, member("a", agentapiv1.MemberHealth_UP, ""), member("b", 0, "")), 2,
-			map[string]status.MemberView{"a": is(status.MemberUp, "", 0), "b": is(status.MemberUnchecked, "", 0)}},
-		1: {report(false, member("a", agentapiv1.MemberHealth_DOWN, "NETWORK")), 1,
-			map[string]status.MemberView{"a": is(status.MemberDown, "NETWORK", 1), "b": is(status.MemberUnchecked, "", 0)}},
-		2: {report(false), 0,
-			map[string]status.MemberView{"a": is(status.MemberDown, "NETWORK", 1), "b": is(status.MemberUnchecked, "", 0)}},
+		0: {
+			report(true, member("a", agentapiv1.MemberHealth_UP, ""), member("b", 0, "")), 2,
+			map[string]status.MemberView{"a": is(status.MemberUp, "", 0), "b": is(status.MemberUnchecked, "", 0)},
+		},
+		1: {
+			report(false, member("a", agentapiv1.MemberHealth_DOWN, "NETWORK")), 1,
+			map[string]status.MemberView{"a": is(status.MemberDown, "NETWORK", 1), "b": is(status.MemberUnchecked, "", 0)},
+		},
+		2: {
+			report(false), 0,
+			map[string]status.MemberView{"a": is(status.MemberDown, "NETWORK", 1), "b": is(status.MemberUnchecked, "", 0)},
+		},
 		// The agent was started anew and does not know why.
-		3: {report(true, member("a", agentapiv1.MemberHealth_DOWN, "")), 1,
-			map[string]status.MemberView{"a": is(status.MemberDown, "NETWORK", 1)}},
-		4: {report(false, member("a", agentapiv1.MemberHealth_DOWN, "ACTIVE")), 1,
-			map[string]status.MemberView{"a": is(status.MemberDown, "ACTIVE", 1)}},
-		5: {report(false, member("a", agentapiv1.MemberHealth_UP, "")), 1,
-			map[string]status.MemberView{"a": is(status.MemberUp, "", 5)}},
+		3: {
+			report(true, member("a", agentapiv1.MemberHealth_DOWN, "")), 1,
+			map[string]status.MemberView{"a": is(status.MemberDown, "NETWORK", 1)},
+		},
+		4: {
+			report(false, member("a", agentapiv1.MemberHealth_DOWN, "ACTIVE")), 1,
+			map[string]status.MemberView{"a": is(status.MemberDown, "ACTIVE", 1)},
+		},
+		5: {
+			report(false, member("a", agentapiv1.MemberHealth_UP, "")), 1,
+			map[string]status.MemberView{"a": is(status.MemberUp, "", 5)},
+		},
 	} {
 		if changes := step.news.apply(view, noon.Add(time.Duration(minute)*time.Minute)); changes != step.changes {
 			t.Errorf("step %d: %d changes, want %d", minute, changes, step.changes)

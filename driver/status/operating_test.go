@@ -201,8 +201,10 @@ func TestOperating(t *testing.T) {
 		"disabled load balancer": {func(lb *model.LoadBalancer, h *status.Health) {
 			lb.AdminStateUp, h.Amphorae[0] = false, view("a1", "-l1", "-l2", "m1 DOWN", "m2 DOWN", "b1 DOWN")
 		}, "b1=OFFLINE l1=OFFLINE l2=OFFLINE lb=OFFLINE m1=OFFLINE m2=OFFLINE p1=OFFLINE p2=OFFLINE"},
-		"one pool is dead, one listener full": {amphorae(view("a1", "l1 full", "m1 DOWN", "m2 DOWN", "b1 DOWN")),
-			"b1=ERROR l1=DEGRADED lb=ERROR m1=ERROR m2=ERROR p1=ERROR"},
+		"one pool is dead, one listener full": {
+			amphorae(view("a1", "l1 full", "m1 DOWN", "m2 DOWN", "b1 DOWN")),
+			"b1=ERROR l1=DEGRADED lb=ERROR m1=ERROR m2=ERROR p1=ERROR",
+		},
 		"disabled children": {func(lb *model.LoadBalancer, _ *status.Health) {
 			lb.Listeners[0].L7Policies[0].Rules = append(lb.Listeners[0].L7Policies[0].Rules, model.L7Rule{ID: "r2"})
 		}, "r2=OFFLINE"},
