@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -104,10 +108,7 @@ func TestOperatingStates(t *testing.T) {
 		"member web/one": "ONLINE", "member web/two": "ONLINE", "member web/three": "ONLINE",
 	}
 	but := func(changes ...string) map[string]string {
-		all := map[string]string{}
-		for name, state := range well {
-			all[name] = state
-		}
+		all := maps.Clone(well)
 		for _, change := range changes {
 			name, state, _ := strings.Cut(change, "=")
 			all[name] = state
@@ -180,4 +181,147 @@ func (s *tree) monitor(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return answer.Pool.Monitor
+}
+
+// TestStatesAfterAnAbsence has a member die, and one come back, while the controller is away: traffic is right meanwhile, and
+// the states soon after its return.
+func TestStatesAfterAnAbsence(t *testing.T) {
+	c := shared
+	one, two := c.mortal(t, 8191), c.mortal(t, 8192)
+	s := c.populate(t, "e2e-absence", []fields{listener("web", "HTTP", 80, "web")}, []fields{pool("web", "HTTP", []fields{
+		c.member(1, 8191, fields{"name": "one"}), c.member(1, 8192, fields{"name": "two"}),
+	}, fields{"healthmonitor": fields{
+		"name": "checks", "type": "HTTP", "delay": 1, "timeout": 1, "max_retries": 1, "max_retries_down": 1,
+	}})})
+	one.die()
+	s.become(t, "one has died", map[string]string{"lb": "DEGRADED", "member web/one": "ERROR", "member web/two": "ONLINE"})
+	c.service(t, "stop", "controller")
+	t.Cleanup(func() { c.service(t, "start", "controller") })
+	two.die()
+	c.answers(t, s.at(80), "/", "503")
+	one.live(t)
+	c.answers(t, s.at(80), "/", "200")
+	c.service(t, "start", "controller")
+	s.become(t, "the controller is back", map[string]string{
+		"lb": "DEGRADED", "pool web": "DEGRADED", "member web/one": "ONLINE", "member web/two": "ERROR",
+	})
+}
+
+// TestFlapping has many members that come and go (OE_FLAPPING of them, 100 by default) for some rounds: Octavia ends with
+// the true states.
+func TestFlapping(t *testing.T) {
+	c := shared
+	count := 100
+	if given := os.Getenv("OE_FLAPPING"); given != "" {
+		var err error
+		if count, err = strconv.Atoi(given); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := c.populate(t, "e2e-flapping", []fields{listener("web", "TCP", 80, "web")}, []fields{pool("web", "TCP", nil, fields{
+		"healthmonitor": fields{"name": "checks", "type": "TCP", "delay": 1, "timeout": 1, "max_retries": 1, "max_retries_down": 1},
+	})})
+	doors := make([]*door, count)
+	members := make([]fields, count)
+	for i := range doors {
+		doors[i] = &door{c: c, port: 20000 + i}
+		t.Cleanup(doors[i].close)
+		members[i] = c.member(1, doors[i].port, fields{"name": strconv.Itoa(doors[i].port)})
+	}
+	s.do(t, http.MethodPut, "pools/"+s.id(t, "pool web")+"/members", fields{"members": members})
+	s.become(t, "all are closed", map[string]string{"lb": "ERROR", "pool web": "ERROR"})
+	before, begin := c.counter(t, "octavia_envoy_health_messages_total"), time.Now()
+	random := rand.New(rand.NewPCG(uint64(count), 1))
+	for range 15 {
+		for _, door := range doors {
+			if door.close(); random.IntN(2) == 0 {
+				door.open(t)
+			}
+		}
+		time.Sleep(2 * time.Second) // more than a check takes: nearly all changes are seen
+	}
+	flapped, end := time.Since(begin), time.Now()
+	eventually(t, healthTime, func() error {
+		states := s.states(t)
+		for _, door := range doors {
+			want := "ERROR"
+			if door.listener != nil {
+				want = "ONLINE"
+			}
+			if is := states[fmt.Sprintf("member web/%d", door.port)]; is != want {
+				return fmt.Errorf("member %d is %s, not %s", door.port, is, want)
+			}
+		}
+		if states["lb"] != "DEGRADED" || states["pool web"] != "DEGRADED" {
+			return fmt.Errorf("the load balancer is %s and its pool %s", states["lb"], states["pool web"])
+		}
+		return nil
+	})
+	late := time.Since(end)
+	messages := c.counter(t, "octavia_envoy_health_messages_total") - before
+	t.Logf("%d members flapped for %v: %v messages, the truth in Octavia %v after the end",
+		count, flapped.Round(time.Second), messages, late.Round(time.Second/10))
+	if most := 6 + flapped.Seconds()/5 + late.Seconds()/5; messages > most {
+		t.Errorf("%v messages", messages)
+	}
+	s.allActive(t)
+}
+
+// door is a port of the lab's first member that is open or closed.
+type door struct {
+	c        *cloud
+	port     int
+	listener net.Listener
+}
+
+func (d *door) open(t *testing.T) {
+	t.Helper()
+	err := inNamespace(d.c.env["OE_MEMBER1_NETNS"], func() error {
+		var err error
+		d.listener, err = new(net.ListenConfig).Listen(context.WithoutCancel(t.Context()), "tcp", fmt.Sprintf("%s:%d", d.c.env["OE_MEMBER1_ADDRESS"], d.port))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := d.listener
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connection.Close()
+		}
+	}()
+}
+
+func (d *door) close() {
+	if d.listener != nil {
+		d.listener.Close()
+		d.listener = nil
+	}
+}
+
+// counter is the value of one of the controller's metrics that has no labels.
+func (c *cloud) counter(t *testing.T, name string) float64 {
+	t.Helper()
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", c.env["OE_API_SOCKET"])
+		},
+	}}
+	_, body := c.ask(t, client, "http://controller/metrics")
+	for line := range strings.Lines(body) {
+		if value, is := strings.CutPrefix(line, name+" "); is {
+			number, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return number
+		}
+	}
+	t.Fatalf("no %s in the metrics", name)
+	return 0
 }
