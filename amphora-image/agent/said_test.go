@@ -115,3 +115,12 @@ func (m *machine) counted(listener string, connections, in, out uint64) {
 		return nil
 	})
 }
+
+// forget is for what comes next to be seen.
+func (s *said) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.members)
+	clear(s.full)
+	s.health = nil
+}

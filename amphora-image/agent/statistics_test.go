@@ -1,10 +1,13 @@
 package agent_test
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"strings"
 	"testing"
 	"time"
@@ -186,7 +189,7 @@ func TestStatisticsAreExact(t *testing.T) {
 	m.waitFor("another Envoy", running)
 	testkit.Eventually(t, func() error {
 		if !m.said.ended(0) {
-			return fmt.Errorf("no last word of the first Envoy")
+			return errors.New("no last word of the first Envoy")
 		}
 		return nil
 	})
@@ -209,5 +212,76 @@ func TestStatisticsAreExact(t *testing.T) {
 	if !m.said.ended(1) {
 		t.Error("no last word at the end")
 	}
+	m.matches("db", ofDB)
+}
+
+// dial opens a connection.
+func dial(t *testing.T, l *octavia.Listener) net.Conn {
+	t.Helper()
+	connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", l.ProtocolPort))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	return connection
+}
+
+// TestDrainingConnectionsCount: what goes through the connections of a listener that has been removed still counts, and is
+// added to what the listener counts when it is back.
+func TestDrainingConnectionsCount(t *testing.T) {
+	m := newMachine(t, 0)
+	m.start()
+	m.waitFor("a running Envoy", running)
+	lb := site(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+	all, db := lb.Listeners, &lb.Listeners[1]
+	m.publish(lb)
+	m.listening(3)
+	connection := dial(t, db)
+	reader := bufio.NewReader(connection)
+	var ofDB traffic
+	ofDB.connections = 1
+	talk := func(text string) {
+		t.Helper()
+		if _, err := io.WriteString(connection, text); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dumped, err := httputil.DumpResponse(response, true)
+		_ = response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ofDB.in += uint64(len(text))
+		ofDB.out += uint64(len(dumped))
+	}
+	const request = "GET / HTTP/1.1\r\nHost: x.example\r\n\r\n"
+	talk(request)
+	m.matches("db", ofDB)
+	lb.Listeners = all[:1]
+	m.publish(lb)
+	m.listening(1)
+	talk(request)
+	m.matches("db", ofDB)
+	if active := m.said.total("db").GetActiveConnections(); active != 1 {
+		t.Errorf("%d connections drain", active)
+	}
+
+	lb.Listeners = all
+	m.publish(lb)
+	m.listening(3)
+	ofDB.ask(t, db, "GET /"+closing)
+	talk(request)
+	m.matches("db", ofDB)
+	_ = connection.Close()
+	testkit.Eventually(t, func() error {
+		if active := m.said.total("db").GetActiveConnections(); active != 0 {
+			return fmt.Errorf("%d connections", active)
+		}
+		return nil
+	})
+	ofDB.ask(t, db, "GET /"+closing)
 	m.matches("db", ofDB)
 }

@@ -56,7 +56,7 @@ func addTo(found map[string]*Histogram, line, name, label string) error {
 		return fmt.Errorf("odd line %q", line)
 	}
 	var owner, bound string
-	for _, pair := range strings.Split(labels, ",") { // no id has a comma
+	for pair := range strings.SplitSeq(labels, ",") { // no id has a comma
 		key, quoted, _ := strings.Cut(pair, "=")
 		switch key {
 		case label:

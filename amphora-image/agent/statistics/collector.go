@@ -151,7 +151,7 @@ func (c *Collector) Read(ctx context.Context) {
 	c.failed = false
 	listeners, configured := split(stats)
 	c.take(before, listeners)
-	anew := !maps.Equal(configured, c.configured)
+	anew := c.configured == nil || !maps.Equal(configured, c.configured)
 	c.configured = configured
 	if c.options.Full != nil {
 		full, err := c.limits.full(ctx, c.options.Envoy, listeners, anew, c.options.Now())

@@ -31,12 +31,17 @@ const (
 	statsOfListeners, statsOfClusters = "listener_manager.", "cluster_manager."
 )
 
-// errorsOfRequests is what HAProxy counts as ereq: requests that were not worth passing on, or did not come to an end. What a
-// member or a policy answers, and that no member is there, is none.
+// errorsOfRequests are requests that came to no end because the client did not send them as it should: what HAProxy counts as
+// ereq, as far as Envoy tells it apart. What a member or a policy answers is none, nor that there is no member, nor that a client
+// has gone away. See STATISTICS.md.
 func errorsOfRequests() []string {
 	return []string{
-		// Not HTTP, or not HTTP as RFC 9112 and 9113 want it: 400, 431.
+		// Not HTTP as RFC 9112 to 9114 want it, or too long: 400.
 		"downstream_cx_protocol_error",
+		// Not whole in the listener's timeout: 408.
+		"downstream_rq_idle_timeout",
+		"downstream_rq_timeout",
+		"downstream_rq_header_timeout",
 	}
 }
 
