@@ -115,6 +115,12 @@ func newMachines(tb testing.TB) *machines {
 	for _, own := range []string{own4, own6} {
 		must(tb, netlink.AddrAdd(near, address(tb, own)))
 	}
+	for _, version := range []string{"ipv4", "ipv6"} { // a machine that is gone is noticed in seconds, not in a minute
+		neighbours := filepath.Join("/proc/sys/net", version, "neigh/amphora0")
+		must(tb, os.WriteFile(filepath.Join(neighbours, "base_reachable_time_ms"), []byte("500"), 0))
+		must(tb, os.WriteFile(filepath.Join(neighbours, "delay_first_probe_time"), []byte("1"), 0))
+		must(tb, os.WriteFile(filepath.Join(neighbours, "retrans_time_ms"), []byte("100"), 0))
+	}
 	return &machines{tb: tb, path: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), space), link: handle, veth: far}
 }
 

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/net/icmp"
@@ -40,12 +42,47 @@ func openRaw(of *family) (*rawSocket, error) {
 		family: of, socket: socket, mark: [markSize]byte(newEcho(netip.Addr{}).payload[:markSize]),
 		done: make(chan struct{}), asked: map[[payloadSize]byte]waiting{},
 	}
+	if err := opened.enlarge(); err != nil {
+		_ = socket.Close()
+		return nil, fmt.Errorf("buffer of the ICMP socket: %w", err)
+	}
 	if err := opened.filter(); err != nil {
 		_ = socket.Close()
 		return nil, fmt.Errorf("filter of the ICMP socket: %w", err)
 	}
 	go opened.hear()
 	return opened, nil
+}
+
+// replyBuffer is for the replies that come while the agent gets no processor, in bytes. The kernel counts some 800 a reply.
+const replyBuffer = 16 << 20
+
+// enlarge gives the socket that hears for all checks a larger buffer: beyond net.core.rmem_max with CAP_NET_ADMIN.
+func (r *rawSocket) enlarge() error {
+	var connection interface {
+		SetReadBuffer(bytes int) error
+		SyscallConn() (syscall.RawConn, error)
+	}
+	var ok bool
+	if of4 := r.socket.IPv4PacketConn(); of4 != nil {
+		connection, ok = of4.PacketConn.(*net.IPConn)
+	} else {
+		connection, ok = r.socket.IPv6PacketConn().PacketConn.(*net.IPConn)
+	}
+	if !ok {
+		return errors.New("the socket is not a raw one")
+	}
+	raw, err := connection.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, replyBuffer)
+	}); err != nil || failed == nil {
+		return err
+	}
+	return connection.SetReadBuffer(replyBuffer)
 }
 
 // filter lets the kernel drop all but echo replies with the mark: others may be sent by anybody who reaches the VIP, in any

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +32,7 @@ func udpConnect(ctx context.Context, target netip.AddrPort) error {
 		network = "udp6"
 	}
 	// Connected: the kernel takes datagrams and ICMP errors of that address and port alone.
-	dialed, err := (&net.Dialer{}).DialContext(ctx, network, target.String())
+	dialed, err := (&net.Dialer{Control: hearAll}).DialContext(ctx, network, target.String())
 	if err != nil {
 		return err
 	}
@@ -68,6 +69,20 @@ func udpConnect(ctx context.Context, target netip.AddrPort) error {
 		return errors.New("nobody has that address: ARP or neighbour discovery is not answered")
 	}
 	return nil
+}
+
+// hearAll has the kernel report what is only said of hosts and networks, too, itself included: that a neighbour is not
+// found is the one sign of a member that is switched off.
+func hearAll(network, _ string, raw syscall.RawConn) error {
+	level, option := unix.IPPROTO_IP, unix.IP_RECVERR
+	if network == "udp6" {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVERR
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), level, option, 1) }); err != nil {
+		return err
+	}
+	return failed
 }
 
 func udpError(err error) error {
