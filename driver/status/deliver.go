@@ -91,9 +91,18 @@ func endsCall(update model.StatusUpdate) bool {
 	})
 }
 
-// send sends the message, without the records that Octavia cannot take.
+// send sends the message, in parts if it is long.
 func (s *Sender) send(ctx context.Context, message store.OutboxMessage, log *slog.Logger) error {
-	update := clone(message.Status)
+	for part := range parts(message.Status) {
+		if err := s.sendPart(ctx, message, part, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendPart sends a part of a message, without the records that Octavia cannot take.
+func (s *Sender) sendPart(ctx context.Context, message store.OutboxMessage, update model.StatusUpdate, log *slog.Logger) error {
 	for {
 		err := s.Agent.Update(ctx, update)
 		var refused *RecordError
@@ -126,12 +135,15 @@ func (s *Sender) send(ctx context.Context, message store.OutboxMessage, log *slo
 }
 
 // gone reports whether the agent refused a record because Octavia does not have the object any more. Updates of listeners,
-// policies and rules say "not found"; a DELETED load balancer that was purged already is a None in Octavia's code.
+// policies and rules say "not found"; a DELETED load balancer that was purged already is a None in Octavia's code. "No row was
+// found" is SQLAlchemy's NoResultFound: a record that is just being deleted by the agent's process for an earlier attempt,
+// which goes on though nobody waits for it any more.
 func gone(refused *RecordError) bool {
 	if refused.Kind == model.KindLoadBalancer {
 		return strings.Contains(refused.Fault, "'NoneType' object has no attribute 'vip'")
 	}
-	return strings.HasSuffix(strings.TrimSuffix(strings.TrimSpace(refused.Fault), "."), "not found")
+	return strings.HasSuffix(strings.TrimSuffix(strings.TrimSpace(refused.Fault), "."), "not found") ||
+		strings.Contains(refused.Fault, "No row was found when one was required")
 }
 
 // poisonous counts a refusal and reports whether the record is to be left out. The load balancer's own record never is,
@@ -199,14 +211,6 @@ func leaveOut(update *model.StatusUpdate, ref model.Ref) bool {
 	before := len(*list)
 	*list = slices.DeleteFunc(*list, func(record model.ObjectStatus) bool { return record.ID == ref.ID })
 	return len(*list) < before
-}
-
-func clone(update model.StatusUpdate) model.StatusUpdate {
-	for _, kind := range kinds() {
-		list := update.Records(kind)
-		*list = slices.Clone(*list)
-	}
-	return update
 }
 
 func records(update model.StatusUpdate) int {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -349,6 +350,47 @@ func TestSenderLeavesOutWhatIsGone(t *testing.T) {
 		b.sender.Wake()
 		b.expect(t, lbID+" ACTIVE ONLINE, l2 ACTIVE -")
 		b.expectEmpty(t)
+	})
+}
+
+// A long deletion whose answer came too late goes on in the agent, and the second attempt meets it.
+func TestSenderLeavesOutWhatIsBeingDeleted(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		b.agent.refuse = func(update model.StatusUpdate) error {
+			if len(update.Members) > 0 && update.Members[0].ID == "m1" {
+				return &status.RecordError{Kind: model.KindMember, ID: "m1", Fault: "No row was found when one was required"}
+			}
+			return nil
+		}
+		b.outbox.add(lbID, update(model.KindMember, "m1", "m2"))
+		b.sender.Wake()
+		b.expect(t, lbID+" ACTIVE ONLINE, m2 ACTIVE -")
+		b.expectEmpty(t)
+	})
+}
+
+// TestSenderSendsLongMessagesInParts: no request of the driver-agent may last longer than is waited for its answer.
+func TestSenderSendsLongMessagesInParts(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		var members []string
+		for i := range 250 {
+			members = append(members, fmt.Sprint("m", i))
+		}
+		b.outbox.add(lbID, update(model.KindMember, members...))
+		b.sender.Wake()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		sent := b.agent.all()
+		if len(sent) != 3 {
+			t.Fatalf("%d requests: %v", len(sent), sent)
+		}
+		for i, request := range sent {
+			if last := i == 2; strings.Contains(request, lbID) != last {
+				t.Errorf("request %d: %s", i, request)
+			}
+		}
+		b.expectEmpty(t)
+		expectCounters(t, b, "sent", 1)
 	})
 }
 
