@@ -142,17 +142,22 @@ func TestLongFailureIsCut(t *testing.T) {
 }
 
 func TestPause(t *testing.T) {
-	for _, test := range []struct{ before, silence, want time.Duration }{
-		{0, time.Hour, firstPause},
-		{firstPause, firstPause, 1500 * time.Millisecond},
-		{firstPause, 3 * firstPause, firstPause},
-		{8 * time.Second, 8 * time.Second, lastPause},
-		{lastPause, lastPause, lastPause},
-		{lastPause, 29 * time.Second, lastPause},
-		{lastPause, 30 * time.Second, firstPause},
+	for _, test := range []struct {
+		before, silence time.Duration
+		members         int
+		want            time.Duration
+	}{
+		{0, time.Hour, 1, firstPause},
+		{firstPause, firstPause, 1, 1500 * time.Millisecond},
+		{firstPause, 3 * firstPause, 1, firstPause},
+		{firstPause, time.Hour, 500, 5 * time.Second},
+		{8 * time.Second, 8 * time.Second, 1, lastPause},
+		{lastPause, lastPause, 10_000, lastPause},
+		{lastPause, 29 * time.Second, 1, lastPause},
+		{lastPause, 30 * time.Second, 1, firstPause},
 	} {
-		if got := pause(test.before, test.silence); got != test.want {
-			t.Errorf("pause(%v, %v) = %v, want %v", test.before, test.silence, got, test.want)
+		if got := pause(test.before, test.silence, test.members); got != test.want {
+			t.Errorf("pause(%v, %v, %d) = %v, want %v", test.before, test.silence, test.members, got, test.want)
 		}
 	}
 }

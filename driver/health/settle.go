@@ -16,6 +16,9 @@ const (
 	// each message while changes go on.
 	firstPause = time.Second
 	lastPause  = 10 * time.Second
+	// perRecord is added up to the least pause after a message: the driver-agent needs 2 ms a record, and more when it is
+	// busy.
+	perRecord = 10 * time.Millisecond
 	// quiet is how many pauses without a message make the next one the first again.
 	quiet = 3
 )
@@ -53,20 +56,22 @@ func (k *Keeper) decide(known store.Health) store.Settlement {
 	}
 	now := k.Now()
 	health := status.NewHealth(known, now)
+	update := status.Difference(known.Tree, health)
 	return store.Settlement{
-		Status: status.Difference(known.Tree, health),
-		Pause:  pause(known.Pause, now.Sub(known.SpokeAt)),
+		Status: update,
+		Pause:  pause(known.Pause, now.Sub(known.SpokeAt), len(update.Members)),
 		Again:  status.LookAgain(known.Tree, health),
 	}
 }
 
-// pause is how long to be silent after a message, given how long that was after the message before and how long the silence
-// has been since.
-func pause(before, silence time.Duration) time.Duration {
-	if before == 0 || silence >= quiet*before {
-		return firstPause
+// pause is how long to be silent after a message about so many members, given how long that was after the message before and
+// how long the silence has been since.
+func pause(before, silence time.Duration, members int) time.Duration {
+	least := max(firstPause, time.Duration(members)*perRecord)
+	if before != 0 && silence < quiet*before {
+		least = max(least, before+before/2)
 	}
-	return min(before+before/2, lastPause)
+	return min(least, lastPause)
 }
 
 // lookAround unsettles the load balancers of which an amphora went away or came back: what the others say counts then.
