@@ -67,7 +67,7 @@ func descriptors() int {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 1024
 	}
-	return int(min(limit.Cur, 1<<20)) //nolint:gosec // no more than 1<<20
+	return int(min(limit.Cur, 1<<20))
 }
 
 // Run serves until ctx is done; then it takes the socket away. Troubles are logged and tried again.

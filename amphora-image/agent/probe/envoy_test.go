@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -44,9 +45,7 @@ func checked(name, path string, also object, members ...member) object {
 			"path": path, "retriable_statuses": []object{{"start": "503", "end": "504"}},
 		},
 	}
-	for key, value := range also {
-		check[key] = value
-	}
+	maps.Copy(check, also)
 	return object{
 		"name": name, "type": "STATIC", "connect_timeout": "1s", "health_checks": []object{check},
 		"load_assignment": object{"cluster_name": name, "endpoints": []object{{"lb_endpoints": endpoints}}},
@@ -274,7 +273,9 @@ func TestEnvoyMissesNoAgent(t *testing.T) {
 		go func() { ended <- serving.serve(t.Context()) }()
 		testkit.Until(t, "checks are made", func() bool { return e.counter(t, attempts) > begin+3 })
 		_ = serving.listener.Close() // nothing is taken in any more, as when an agent is stopped by SIGKILL between two checks
-		<-ended
+		if err := <-ended; err == nil {
+			t.Error("serves on without a listener")
+		}
 		t.Cleanup(serving.pinger.close) // what is under way comes to its end
 		begin = e.counter(t, attempts)
 		testkit.Until(t, "a check waits", func() bool { return e.counter(t, attempts) > begin })

@@ -2,7 +2,7 @@ package probe
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -88,7 +88,7 @@ func TestGateRace(t *testing.T) {
 			if i%3 == 0 {
 				go cancel()
 			}
-			name := fmt.Sprint(i % 5)
+			name := strconv.Itoa(i % 5)
 			if g.enter(ctx, name) == nil {
 				g.leave(name)
 			}

@@ -61,7 +61,7 @@ func duplicate(listener *net.UnixListener) (*os.File, error) {
 	if err := errors.Join(err, failed); err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(descriptor), "probe"), nil //nolint:gosec // a C int
+	return os.NewFile(uintptr(descriptor), "probe"), nil
 }
 
 // Files are for exec.Cmd.ExtraFiles of Envoy, and nothing else with them: it keeps the listening socket alive when the
@@ -105,7 +105,7 @@ func (b *Bridge) make() (*net.UnixListener, error) {
 		return nil, err
 	}
 	// The address of a socket has 107 bytes, and the path of a log directory may have more.
-	short := filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(fresh)) //nolint:gosec // a C int
+	short := filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(fresh))
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("listen at %s: %w", fresh, err)
@@ -172,7 +172,7 @@ func (b *Bridge) takeOver() (*net.UnixListener, error) {
 		if err == nil {
 			return listener, nil
 		}
-		problems = append(problems, fmt.Errorf("Envoy %d: %w", holder.PID, err))
+		problems = append(problems, fmt.Errorf("process %d: %w", holder.PID, err))
 	}
 	return nil, errors.Join(problems...)
 }
@@ -192,7 +192,7 @@ func takeFrom(holder process.ID, cookie uint64) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take its socket: %w", err)
 	}
-	file := os.NewFile(uintptr(descriptor), "probe") //nolint:gosec // a C int
+	file := os.NewFile(uintptr(descriptor), "probe")
 	defer func() { _ = file.Close() }()
 	found, err := unix.GetsockoptUint64(descriptor, unix.SOL_SOCKET, unix.SO_COOKIE)
 	if err != nil || found != cookie {

@@ -102,7 +102,9 @@ func TestChecksEndWithTheirRequests(t *testing.T) {
 	<-asked
 	cancel() // Envoy goes away
 	<-asked
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("answered nobody")
+	}
 	ctx = t.Context()
 	go ask()
 	<-asked
