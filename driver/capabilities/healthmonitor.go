@@ -80,7 +80,7 @@ func (c *checker) monitorRequest(o object, h *model.HealthMonitor) {
 	}
 	c.choice(o, "http_method", h.HTTPMethod, methods, nil)
 	if !strings.HasPrefix(h.URLPath, "/") || !translate.InRequestLine(h.URLPath) {
-		c.invalid(o, "url_path", "url_path must begin with / and have neither spaces nor control characters, not %q.", clip(h.URLPath))
+		c.invalid(o, "url_path", "url_path must begin with / and be of visible ASCII characters, not %q.", clip(h.URLPath))
 	}
 	if err := translate.CheckExpectedCodes(h.ExpectedCodes); err != nil {
 		c.unsupported(o, "expected_codes", fmt.Sprintf("The expected_codes %s.", err))

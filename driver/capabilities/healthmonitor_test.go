@@ -96,11 +96,11 @@ func monitorInvalid() map[string]refusal {
 		},
 		"path": {
 			onMonitor(func(h *model.HealthMonitor) { h.URLPath = "health" }),
-			at + `url_path: url_path must begin with / and have neither spaces nor control characters, not "health".`,
+			at + `url_path: url_path must begin with / and be of visible ASCII characters, not "health".`,
 		},
 		"two requests": {
 			onMonitor(func(h *model.HealthMonitor) { h.URLPath = "/ HTTP/1.1\r\nHost: x" }),
-			at + `url_path: url_path must begin with / and have neither spaces nor control characters, not "/ HTTP/1.1\r\nHost: x".`,
+			at + `url_path: url_path must begin with / and be of visible ASCII characters, not "/ HTTP/1.1\r\nHost: x".`,
 		},
 		"version": {
 			onMonitor(func(h *model.HealthMonitor) { h.HTTPVersion = 2 }),

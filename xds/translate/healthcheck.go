@@ -61,9 +61,8 @@ func (t *translation) checkMembers(cluster *clusterv3.Cluster, m *monitor, http 
 // schedule is when a member is checked, and how many results take it up or down. All of Envoy's intervals are the delay: some
 // have other defaults, 60 s where there is no traffic. There is no jitter.
 //
-// The first result of a member counts at once; HAProxy's does, too, if it is bad, and before it the member is up. The delay
-// is from the end of a check to the begin of the next one, where HAProxy has it from begin to begin: they differ by what a
-// check takes.
+// The first result of a member counts at once. So does HAProxy's if it is bad, and before it the member is up. The delay is from the
+// end of a check to the begin of the next one, as seen of HAProxy, too.
 func (m *monitor) schedule() *corev3.HealthCheck {
 	delay, timeout := seconds(m.Delay), seconds(m.Timeout)
 	if m.bridged() {

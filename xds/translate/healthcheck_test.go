@@ -48,7 +48,7 @@ func TestMonitorKinds(t *testing.T) {
 	secure := tlsMember(t, &tls.Config{Certificates: certificates}, false)
 	secure2 := tlsMember(t, &tls.Config{Certificates: certificates}, true)
 	oldTLS := tlsMember(t, &tls.Config{
-		Certificates: certificates, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10, //nolint:gosec // what old members have
+		Certificates: certificates, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10,
 	}, false)
 	place := func(m *model.Member, address string) {
 		at := netip.MustParseAddrPort(address)
@@ -207,7 +207,7 @@ func TestBridge(t *testing.T) {
 	}
 	var mu sync.Mutex
 	asked := map[string]bool{}
-	agent := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // Envoy alone asks
+	agent := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		asked[r.Proto+" "+r.Method+" "+r.RequestURI+" of "+r.Host] = true
 		mu.Unlock()

@@ -72,7 +72,7 @@ func (m *monitor) checkRequest(refuse func(field, reason string)) {
 		refuse("http_method", unsupported("the method", m.HTTPMethod))
 	}
 	if !strings.HasPrefix(m.URLPath, "/") || !InRequestLine(m.URLPath) {
-		refuse("url_path", fmt.Sprintf("%.64q is not a path: it begins with / and has no spaces", m.URLPath))
+		refuse("url_path", fmt.Sprintf("%.64q is not a path: it begins with / and is of visible ASCII characters", m.URLPath))
 	}
 	if err := CheckExpectedCodes(m.ExpectedCodes); err != nil {
 		refuse("expected_codes", err.Error())
