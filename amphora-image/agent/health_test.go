@@ -116,6 +116,29 @@ func TestHealthIsWhatEnvoyActsOn(t *testing.T) {
 	m.are(map[string]string{})
 }
 
+// TestHealthThatTheAgentChecks is about checks that Envoy has the agent do: Envoy 1.40 crashes when it is asked for endpoints with such ones.
+func TestHealthThatTheAgentChecks(t *testing.T) {
+	m := newMachine(t, 0)
+	m.start()
+	m.waitFor("a running Envoy", running)
+	var ill atomic.Bool
+	lb := site(t, func(w http.ResponseWriter, _ *http.Request) {
+		if ill.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	monitored(&lb.Pools[0])
+	lb.Pools[0].HealthMonitor.HTTPVersion = 1.0
+	m.publish(lb)
+	before := m.envoyProcess().PID
+	m.are(map[string]string{"blue/m1": "UP"})
+	ill.Store(true)
+	m.are(map[string]string{"blue/m1": "DOWN"})
+	if after := m.envoyProcess().PID; after != before {
+		t.Errorf("Envoy was process %d and is %d", before, after)
+	}
+}
+
 // TestFullListener is about listeners at their connection limit.
 func TestFullListener(t *testing.T) {
 	m := newMachine(t, 0)

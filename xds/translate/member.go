@@ -23,7 +23,7 @@ func (t *translation) members(pool *model.Pool, monitor *monitor) (groups []*end
 	ids := make(map[string]bool, len(pool.Members))
 	places := make(map[string]bool, len(pool.Members))
 	for _, member := range sorted(pool.Members, func(m *model.Member) string { return m.ID }) {
-		endpoint, elsewhere, problem := memberEndpoint(monitor, member, ids, places)
+		endpoint, elsewhere, problem := memberEndpoint(pool, monitor, member, ids, places)
 		if problem == nil && byCookie(pool) {
 			endpoint.Metadata = memberMetadata(member)
 		}
@@ -87,7 +87,7 @@ func (g *group) localities(priority uint32) []*endpointv3.LocalityLbEndpoints {
 	return all
 }
 
-func memberEndpoint(monitor *monitor, member *model.Member, ids, places map[string]bool) (
+func memberEndpoint(pool *model.Pool, monitor *monitor, member *model.Member, ids, places map[string]bool) (
 	endpoint *endpointv3.LbEndpoint, elsewhere bool, problem *ValidationError,
 ) {
 	refuse := func(field, reason string) (*endpointv3.LbEndpoint, bool, *ValidationError) {
@@ -121,6 +121,7 @@ func memberEndpoint(monitor *monitor, member *model.Member, ids, places map[stri
 		return refuse(field, err.Error())
 	}
 	endpoint = &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
+		Hostname:          endpointName(pool, member),
 		Address:           socketAddress(address, member.ProtocolPort),
 		HealthCheckConfig: config,
 	}}}

@@ -18,6 +18,8 @@ type Cluster struct {
 type Host struct {
 	// Address is host:port; "" of one that has neither.
 	Address string
+	// Name is the endpoint's hostname; see translate.MemberOfEndpoint.
+	Name string
 	// Stats are the host's counters and gauges: cx_total, cx_active, cx_connect_fail, rq_total, rq_active and others.
 	Stats map[string]uint64
 	// Weight is Envoy's, 1 and more.
@@ -38,6 +40,7 @@ type clusterStatus struct {
 	AddedViaAPI  bool   `json:"added_via_api"`
 	HostStatuses []struct {
 		Address address `json:"address"`
+		Name    string  `json:"hostname"`
 		Stats   []struct {
 			Name  string `json:"name"`
 			Value uint64 `json:"value,string"`
@@ -88,7 +91,7 @@ func (s *clusterStatus) cluster() Cluster {
 	for i := range s.HostStatuses {
 		status := &s.HostStatuses[i]
 		host := Host{
-			Address: status.Address.String(), Stats: make(map[string]uint64, len(status.Stats)),
+			Address: status.Address.String(), Name: status.Name, Stats: make(map[string]uint64, len(status.Stats)),
 			Weight: status.Weight, Priority: status.Priority,
 			Draining:    status.Health.EDS == "DRAINING",
 			FailedCheck: status.Health.ActiveCheck, PendingCheck: status.Health.PendingCheck,

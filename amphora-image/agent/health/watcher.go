@@ -34,7 +34,6 @@ type Envoy interface {
 	Stats(ctx context.Context, filter string) (map[string]uint64, error)
 	Clusters(ctx context.Context) ([]envoyadmin.Cluster, error)
 	CheckedClusters(ctx context.Context) (map[string]bool, error)
-	EndpointMetadata(ctx context.Context, namespace string) (map[string]map[string]map[string]string, error)
 }
 
 // Options of a Watcher.
@@ -69,10 +68,8 @@ type Watcher struct {
 
 	// of is the process that the rest is about.
 	of process.ID
-	// steady is what the counters were at the last whole reading, updates those of them that tell of new endpoints.
-	steady  map[string]uint64
-	updates map[string]uint64
-	ids     map[string]map[string]place
+	// steady is what the counters were at the last whole reading.
+	steady map[string]uint64
 	// lookDue and readDue are when Envoy is asked again: whether anything has changed; for everything.
 	lookDue, readDue time.Time
 	// again says that the log has lost something.
@@ -150,7 +147,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 // look reads the log, and asks Envoy when that is due.
 func (w *Watcher) look(ctx context.Context, anew bool) error {
 	if id := w.options.Process(); id != w.of {
-		w.of, w.steady, w.updates, w.ids = id, nil, nil, nil
+		w.of, w.steady = id, nil
 		w.lookDue, w.readDue = time.Time{}, time.Time{}
 		w.forget()
 	}
@@ -207,7 +204,7 @@ func (w *Watcher) reconcile(ctx context.Context, surely bool) error {
 		return err
 	}
 	if surely || !maps.Equal(stats, w.steady) {
-		if err := w.readAll(ctx, stats); err != nil {
+		if err := w.readAll(ctx); err != nil {
 			return err
 		}
 		w.steady, w.readDue = stats, begin.Add(readEvery)
@@ -217,7 +214,7 @@ func (w *Watcher) reconcile(ctx context.Context, surely bool) error {
 	return nil
 }
 
-func (w *Watcher) readAll(ctx context.Context, stats map[string]uint64) error {
+func (w *Watcher) readAll(ctx context.Context) error {
 	checked, err := w.options.Envoy.CheckedClusters(ctx)
 	if err != nil {
 		return err
@@ -225,9 +222,6 @@ func (w *Watcher) readAll(ctx context.Context, stats map[string]uint64) error {
 	var clusters []envoyadmin.Cluster
 	if len(checked) > 0 {
 		if clusters, err = w.options.Envoy.Clusters(ctx); err != nil {
-			return err
-		}
-		if err := w.identify(ctx, stats); err != nil {
 			return err
 		}
 	}
@@ -245,10 +239,11 @@ func (w *Watcher) readAll(ctx context.Context, stats map[string]uint64) error {
 		}
 		for j := range cluster.Hosts {
 			host := &cluster.Hosts[j]
-			at, known := w.ids[cluster.Name][host.Address]
+			pool, member, known := translate.MemberOfEndpoint(host.Name)
 			if !known {
 				continue
 			}
+			at := place{cluster: cluster.Name, pool: pool, member: member}
 			last, was := before[at]
 			places[at] = w.condition(host, last)
 			if was {
@@ -275,34 +270,4 @@ func (w *Watcher) condition(host *envoyadmin.Host, last condition) condition {
 		return condition{agentapiv1.MemberHealth_DOWN, "NETWORK_TIMEOUT"}
 	}
 	return condition{state: agentapiv1.MemberHealth_DOWN}
-}
-
-// identify asks for the ids of the endpoints, if they can have changed.
-func (w *Watcher) identify(ctx context.Context, stats map[string]uint64) error {
-	updates := map[string]uint64{}
-	for name, value := range stats {
-		if _, figure := cutLast(name); figure == "update_success" {
-			updates[name] = value
-		}
-	}
-	if w.ids != nil && maps.Equal(updates, w.updates) {
-		return nil
-	}
-	services, err := w.options.Envoy.EndpointMetadata(ctx, translate.MetadataNamespace)
-	if err != nil {
-		return err
-	}
-	w.ids, w.updates = make(map[string]map[string]place, len(services)), updates
-	for service, endpoints := range services {
-		cluster := translate.ClusterOfService(service)
-		if w.ids[cluster] == nil {
-			w.ids[cluster] = make(map[string]place, len(endpoints))
-		}
-		for address, texts := range endpoints {
-			if pool, member := texts[translate.MetadataPool], texts[translate.MetadataMember]; pool != "" && member != "" {
-				w.ids[cluster][address] = place{cluster: cluster, pool: pool, member: member}
-			}
-		}
-	}
-	return nil
 }
