@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net/http"
@@ -87,10 +88,9 @@ func TestHealthIsWhatEnvoyActsOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 5 << 20 / 1024 {
-		if _, err := filler.Write(append(make([]byte, 1023), '\n')); err != nil {
-			t.Fatal(err)
-		}
+	// At once: else the agent may empty it before the last of it has come.
+	if _, err := filler.Write(bytes.Repeat(append(make([]byte, 1023), '\n'), 5<<10)); err != nil {
+		t.Fatal(err)
 	}
 	_ = filler.Close()
 	testkit.Eventually(t, func() error {
