@@ -10,13 +10,15 @@ import (
 )
 
 func TestParts(t *testing.T) {
-	some := func(what string, n int) []model.ObjectStatus {
-		var records []model.ObjectStatus
+	records := func(status model.ProvisioningStatus, what string, n int) []model.ObjectStatus {
+		var all []model.ObjectStatus
 		for i := range n {
-			records = append(records, model.ObjectStatus{ID: fmt.Sprint(what, i), ProvisioningStatus: model.ProvisioningDeleted})
+			all = append(all, model.ObjectStatus{ID: fmt.Sprint(what, i), ProvisioningStatus: status})
 		}
-		return records
+		return all
 	}
+	some := func(what string, n int) []model.ObjectStatus { return records(model.ProvisioningActive, what, n) }
+	gone := func(n int) []model.ObjectStatus { return records(model.ProvisioningDeleted, "gone", n) }
 	lb := some("lb", 1)
 	for name, test := range map[string]struct {
 		update model.StatusUpdate
@@ -34,6 +36,10 @@ func TestParts(t *testing.T) {
 		"the load balancer is left over": {
 			model.StatusUpdate{LoadBalancers: lb, Members: some("m", 100)},
 			[]model.StatusUpdate{{Members: some("m", 100)}, {LoadBalancers: lb}},
+		},
+		"deletions count more": {
+			model.StatusUpdate{Members: gone(30), Pools: some("p", 51), LoadBalancers: lb},
+			[]model.StatusUpdate{{Members: gone(20)}, {Members: gone(30)[20:], Pools: some("p", 50)}, {Pools: some("p", 51)[50:], LoadBalancers: lb}},
 		},
 		"children first": {
 			model.StatusUpdate{
