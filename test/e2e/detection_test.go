@@ -19,7 +19,7 @@ func TestTimeUntilOctaviaKnows(t *testing.T) {
 	if err != nil {
 		t.Skip("OE_HEALTH_ROUNDS says how often to measure")
 	}
-	const delay, falls, rises = time.Second, 3, 2
+	const delay, falls, rises, rest = time.Second, 3, 2, 4 * time.Second
 	kinds := []string{"HTTP", "TCP"}
 	w := c.ward(t, 31, 2*len(kinds))
 	var listeners, pools []fields
@@ -46,7 +46,8 @@ func TestTimeUntilOctaviaKnows(t *testing.T) {
 			want   string
 		}{{true, falls, "ERROR"}, {false, rises, "ONLINE"}} {
 			for _, kind := range kinds {
-				time.Sleep(rand.N(delay)) // any moment between two checks
+				// While changes go on, Octavia is told of them now and then; this is about one alone. It comes at any moment between two checks.
+				time.Sleep(rest + rand.N(delay))
 				begin := time.Now()
 				switch {
 				case !step.death:
