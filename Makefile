@@ -54,7 +54,8 @@ golden: ## rewrite the golden files, the support matrix, the tables of configura
 	go test ./driver/capabilities -run TestMatrix -update
 	go test ./driver/config -run README -update
 	go test ./driver/flavor -run README -update
-	git status --short -- '*/testdata' amphora-image/agent/ACCESSLOG.md driver/capabilities/README.md driver/config/README.md driver/flavor/README.md
+	go test ./driver/cmd/octavia-envoy -run TestMetrics -update
+	git status --short -- '*/testdata' amphora-image/agent/ACCESSLOG.md driver/capabilities/README.md driver/config/README.md driver/flavor/README.md driver/metrics/METRICS.md
 
 build: ## the two programs, into build/
 	CGO_ENABLED=0 go build -trimpath -o build/ ./driver/cmd/octavia-envoy ./amphora-image/cmd/amphora-agent

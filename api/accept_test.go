@@ -20,7 +20,9 @@ const (
 	newPool     = `{"pool_id": "` + newID + `", "loadbalancer_id": "` + lbID + `", "protocol": "TCP", "lb_algorithm": "LEAST_CONNECTIONS"}`
 	newPolicy   = `{"l7policy_id": "` + newID + `", "listener_id": "` + listenerID + `", "action": "REJECT", "position": 1}`
 	newRule     = `{"l7rule_id": "` + newID + `", "type": "PATH", "compare_type": "REGEX", "value": "/shop"}`
-	newMember   = `{"member_id": "` + newID + `", "pool_id": "` + poolID + `", "address": "2001:db8::1", "protocol_port": 80,
+	newMonitor  = `{"healthmonitor_id": "` + newID + `", "pool_id": "` + poolID + `", "type": "HTTP", "delay": 5, "timeout": 3, "max_retries": 3,
+		"http_version": 1.1, "domain_name": "www.example.org", "expected_codes": "200-204"}`
+	newMember = `{"member_id": "` + newID + `", "pool_id": "` + poolID + `", "address": "2001:db8::1", "protocol_port": 80,
 		"monitor_address": "192.0.2.9", "monitor_port": 8081}`
 )
 
@@ -125,6 +127,17 @@ func TestAccepted(t *testing.T) {
 			"PUT", "/v1/pools/" + poolID + "/members", `{"members": []}`,
 			model.Intent{Op: model.OpBatchUpdate, Object: ref(model.KindPool, poolID)},
 			"member.batch_update",
+		},
+		"health monitor create": {
+			"POST", "/v1/healthmonitors", newMonitor,
+			model.Intent{Op: model.OpCreate, Object: ref(model.KindHealthMonitor, newID), ParentID: poolID},
+			"healthmonitor.create",
+		},
+		"health monitor update": {
+			"PUT", "/v1/healthmonitors/" + monitorID, `{"pool_id": "` + poolID + `", "type": "PING", "delay": 5, "timeout": 50, "max_retries": 10,
+				"max_retries_down": 1}`,
+			model.Intent{Op: model.OpUpdate, Object: ref(model.KindHealthMonitor, monitorID), ParentID: poolID},
+			"healthmonitor.update",
 		},
 		// What was refused when it was to be made can be there all the same, as after a change of drivers.
 		"health monitor delete": {

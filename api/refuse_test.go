@@ -68,13 +68,13 @@ func TestRefused(t *testing.T) {
 			400, "invalid", "members[0].monitor_address", `members[0].monitor_address: monitor_address must be an IPv4 or IPv6 address, not "web1".`,
 		},
 		"monitor create": {
-			"POST", "/v1/healthmonitors", `{"healthmonitor_id": "` + newID + `", "pool_id": "` + poolID + `", "type": "HTTP", "delay": 5}`,
-			501, "unsupported_option", "",
-			"Health monitors are not supported yet; use the pool without one and take members that are down out with admin_state_up false.",
+			"POST", "/v1/healthmonitors", strings.Replace(newMonitor, `"timeout": 3`, `"timeout": 0`, 1), 501, "unsupported_option", "timeout",
+			"A timeout of 0 seconds is not supported, no member could answer in time; use at least 1.",
 		},
 		"monitor update": {
-			"PUT", "/v1/healthmonitors/" + monitorID, `{"pool_id": "` + poolID + `", "delay": 5}`, 501, "unsupported_option", "",
-			"Health monitors are not supported yet; use the pool without one and take members that are down out with admin_state_up false.",
+			"PUT", "/v1/healthmonitors/" + monitorID, `{"pool_id": "` + poolID + `", "type": "HTTP", "delay": 5, "timeout": 3, "max_retries": 3,
+				"max_retries_down": 3, "expected_codes": "204-200"}`, 501, "unsupported_option", "expected_codes",
+			`The expected_codes "204-200" are not supported: use codes as 200, lists as 200,202 and ranges as 200-204.`,
 		},
 		"policy create": {
 			"POST", "/v1/l7policies", strings.Replace(newPolicy, `"REJECT"`, `"REDIRECT_TO_POOL", "redirect_pool_id": "`+otherID+`"`, 1),

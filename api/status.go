@@ -63,6 +63,26 @@ type AmphoraStatus struct {
 	// LastHeartbeat is when its agent was last heard; left out if never.
 	LastHeartbeat time.Time        `json:"last_heartbeat,omitzero"`
 	Resources     []ResourceStatus `json:"resources"`
+	// Members are those that its Envoy checks, as it was last heard to see them. They are left out when all load balancers
+	// are asked for, but for those that are down.
+	Members []MemberStatus `json:"members,omitempty"`
+	// FullListeners are at their connection limit.
+	FullListeners []string `json:"full_listeners,omitempty"`
+}
+
+// MemberStatus is a member as one amphora sees it.
+type MemberStatus struct {
+	ID     string `json:"id"`
+	PoolID string `json:"pool_id"`
+	Name   string `json:"name"`
+	// Address is where it serves: address:port.
+	Address string `json:"address"`
+	// State is UP, DOWN or UNCHECKED.
+	State string `json:"state"`
+	// Failure is what the last failed check failed by, in Envoy's words.
+	Failure string `json:"failure,omitempty"`
+	// Since is when it was first heard to be in that state.
+	Since time.Time `json:"since"`
 }
 
 // ResourceStatus is one xDS resource of an amphora.

@@ -92,9 +92,12 @@ func (s *Store) Amphorae(ctx context.Context, lbID string) ([]model.Amphora, err
 	return amphorae, nil
 }
 
-// DeleteAmphora forgets one; none is no error.
+// DeleteAmphora forgets one and what it said; none is no error.
 func (s *Store) DeleteAmphora(ctx context.Context, id string) error {
 	return s.write(ctx, "delete amphora "+id, func(tx *gorm.DB) error {
+		if err := tx.Where("amphora_id = ?", id).Delete(&healthRow{}).Error; err != nil {
+			return err
+		}
 		return tx.Where("id = ?", id).Delete(&amphoraRow{}).Error
 	})
 }

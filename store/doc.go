@@ -23,6 +23,9 @@
 //	outbox          id (counter)       statuses that Octavia has yet to be told   OutboxSent
 //	audit           id (counter)       who did what, and what came of it          PruneAudit
 //	amphorae        id                 each Envoy with its agent                  DeleteAmphora, Finish{Deleted}
+//	amphora_health  amphora_id         what an amphora said last of members       DeleteAmphora, Finish{Deleted}
+//	reported_       loadbalancer_id    how Octavia was told objects operate,      Finish{Deleted}
+//	  statuses                         and when to see whether that still holds
 //	vip_ports       loadbalancer_id    Neutron ports that the controller made     DeleteVIPPort
 //	secrets         loadbalancer_id    what certificates need, sealed             SaveTree, Finish{Deleted}
 //	ocsp_responses  fingerprint        what responders said last                  KeepOCSPResponses
@@ -44,6 +47,11 @@
 //     work, which is harmless; a crash after it cannot lose the status.
 //   - Of each load balancer at most one message is on its way, the oldest, even while it waits after a failure: ACTIVE
 //     must not follow DELETED.
+//   - reported_statuses says what Octavia knows once the outbox is sent: it is written with each message, in the same
+//     transaction. What may not have arrived after all (Told, OutboxDropped) is taken out, and so said again.
+//   - Of Settle's messages, which end no lock of Octavia's, at most one a load balancer is in the outbox.
+//   - PutAmphoraHealth and Finish note in the same transaction that the load balancer is to be settled: no change of health
+//     is lost to a crash, and any replica may take it up.
 //   - The outbox and the audit trail refer to no other table: they outlive the load balancer.
 //   - The index is exactly the objects of the stored tree, changed in the same transaction by the difference, so that
 //     one member of 10,000 costs one row.

@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -20,9 +18,11 @@ type Finish struct {
 	IntentIDs []int64
 	// Status goes to Octavia by the outbox, unless it is empty.
 	Status model.StatusUpdate
-	// ProvisioningStatus and OperatingStatus are what the load balancer is now; "" leaves what was.
+	// ProvisioningStatus is what the load balancer is now; "" leaves what was. How it operates is in Status.
 	ProvisioningStatus model.ProvisioningStatus
-	OperatingStatus    model.OperatingStatus
+	// Published says that the amphorae have what they had not before; Refused are the objects that they do not serve.
+	Published bool
+	Refused   []model.Ref
 	// LastError replaces what was, "" too.
 	LastError string
 	// RetryAt replaces what was, nil too.
@@ -38,34 +38,54 @@ func (s *Store) Finish(ctx context.Context, f Finish) error {
 	if f.LoadBalancerID == "" {
 		return errors.New("store: finish: it names no load balancer")
 	}
-	what := "finish load balancer " + f.LoadBalancerID
-	status, err := json.Marshal(f.Status)
-	if err != nil {
-		return fmt.Errorf("store: %s: %w", what, err)
-	}
-	return s.write(ctx, what, func(tx *gorm.DB) error {
+	return s.write(ctx, "finish load balancer "+f.LoadBalancerID, func(tx *gorm.DB) error {
 		// The lock orders this with AddIntent: its intents are either before the message or, marked, after it.
 		_, err := lockLoadBalancer(tx, f.LoadBalancerID, "id")
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
+		gone := err != nil
 		for ids := range slices.Chunk(f.IntentIDs, batch) {
 			err := tx.Where("loadbalancer_id = ? AND id IN ?", f.LoadBalancerID, ids).Delete(&intentRow{}).Error
 			if err != nil {
 				return err
 			}
 		}
-		if !f.Status.Empty() {
-			row := outboxRow{LoadBalancerID: f.LoadBalancerID, Status: string(status), CreatedAt: newStamp(s.time())}
-			if err := tx.Create(&row).Error; err != nil {
-				return err
-			}
+		reported, err := s.report(tx, f)
+		if err != nil {
+			return err
 		}
 		if f.Deleted {
 			return s.deleteLoadBalancer(tx, f)
 		}
-		return s.updateLoadBalancer(tx, f, map[string]any{})
+		if err := s.updateLoadBalancer(tx, f, map[string]any{}); err != nil || gone {
+			return err
+		}
+		return putReported(tx, reported)
 	})
+}
+
+// report puts the status in the outbox and returns what is reported by it.
+func (s *Store) report(tx *gorm.DB, f Finish) (reportedRow, error) {
+	row, err := readReported(tx, f.LoadBalancerID)
+	if err != nil {
+		return row, err
+	}
+	if !f.Status.Empty() {
+		if _, err := s.putMessage(tx, &row, f.Status); err != nil {
+			return row, err
+		}
+	}
+	now := s.time()
+	if f.Published {
+		row.PublishedAt = newStamp(now)
+		if err := row.refuse(f.Refused); err != nil {
+			return row, err
+		}
+	}
+	// An amphora may have spoken since the status was thought up.
+	row.settle(now)
+	return row, nil
 }
 
 func (s *Store) updateLoadBalancer(tx *gorm.DB, f Finish, columns map[string]any) error {
@@ -75,14 +95,11 @@ func (s *Store) updateLoadBalancer(tx *gorm.DB, f Finish, columns map[string]any
 	if f.ProvisioningStatus != "" {
 		columns["provisioning_status"] = string(f.ProvisioningStatus)
 	}
-	if f.OperatingStatus != "" {
-		columns["operating_status"] = string(f.OperatingStatus)
-	}
 	return tx.Model(&loadBalancerRow{}).Where("id = ?", f.LoadBalancerID).Updates(columns).Error
 }
 
 func (s *Store) deleteLoadBalancer(tx *gorm.DB, f Finish) error {
-	for _, row := range []any{&objectRow{}, &amphoraRow{}, &secretsRow{}} {
+	for _, row := range []any{&objectRow{}, &amphoraRow{}, &secretsRow{}, &statisticsRow{}, &healthRow{}, &reportedRow{}} {
 		if err := tx.Where("loadbalancer_id = ?", f.LoadBalancerID).Delete(row).Error; err != nil {
 			return err
 		}

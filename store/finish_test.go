@@ -39,10 +39,10 @@ func TestFinish(t *testing.T) {
 		at := now.now().UTC().Truncate(time.Microsecond)
 		retry := at.Add(time.Hour)
 		status := statusOf(tree.ID, model.ProvisioningError)
+		status.LoadBalancers[0].OperatingStatus = model.OperatingOffline
 		finish(t, s, store.Finish{
 			LoadBalancerID: tree.ID, IntentIDs: []int64{done, others}, Status: status,
-			ProvisioningStatus: model.ProvisioningError, OperatingStatus: model.OperatingOffline,
-			LastError: "Envoy said no", RetryAt: &retry,
+			ProvisioningStatus: model.ProvisioningError, LastError: "Envoy said no", RetryAt: &retry,
 		})
 		got, err := s.LoadBalancer(t.Context(), tree.ID)
 		if err != nil {
@@ -110,7 +110,7 @@ func TestFinishDeleted(t *testing.T) {
 			t.Errorf("AuditEntries = %v, %v; want them to stay", entries, err)
 		}
 		for table, want := range map[string]int64{
-			"load_balancers": 0, "objects": 0, "intents": 0, "amphorae": 0, "outbox": 1, "audit": 1,
+			"load_balancers": 0, "objects": 0, "intents": 0, "amphorae": 0, "reported_statuses": 0, "outbox": 1, "audit": 1,
 		} {
 			var rows int64
 			if err := s.DB().Table(table).Count(&rows).Error; err != nil || rows != want {

@@ -55,6 +55,17 @@ func (s *Store) OutboxSent(ctx context.Context, id int64) error {
 	})
 }
 
+// OutboxDropped deletes a message that is not sent because Octavia seems to have it: how objects operate by it is said
+// again, in case it has not. One that is gone already is no error.
+func (s *Store) OutboxDropped(ctx context.Context, message OutboxMessage) error {
+	return s.write(ctx, fmt.Sprintf("drop message %d of the outbox", message.ID), func(tx *gorm.DB) error {
+		if err := s.forget(tx, message.LoadBalancerID, message.Status); err != nil {
+			return err
+		}
+		return tx.Where("id = ?", message.ID).Delete(&outboxRow{}).Error
+	})
+}
+
 // OutboxFailed notes why an attempt failed and when to make the next. The error wraps ErrNotFound when the message is
 // gone, sent by another.
 func (s *Store) OutboxFailed(ctx context.Context, id int64, cause string, next time.Time) error {

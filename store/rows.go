@@ -104,3 +104,12 @@ type ocspRow struct {
 }
 
 func (ocspRow) TableName() string { return "ocsp_responses" }
+
+type statisticsRow struct {
+	LoadBalancerID string `gorm:"column:loadbalancer_id;primaryKey"`
+	AmphoraID      string `gorm:"primaryKey"`
+	Counted        string // JSON of model.AmphoraStatistics
+	UpdatedAt      stamp
+}
+
+func (statisticsRow) TableName() string { return "amphora_statistics" }

@@ -14,7 +14,7 @@ import (
 )
 
 // errNoKeys says that a tree has private keys and the store has nothing to seal them with.
-var errNoKeys = errors.New("it has certificates, and there is no key file to seal their keys with")
+var errNoKeys = errors.New("it has certificates, and there is nothing to seal their keys with")
 
 // sealedSecrets are what the places of a tree hold, by their names: model.Secret.Name.
 type sealedSecrets map[string]sealedSecret
@@ -140,7 +140,7 @@ func (s *Store) CheckKeys(ctx context.Context) error {
 	var missing []error
 	for _, id := range used {
 		if s.keys == nil || !s.keys.Has(id) {
-			missing = append(missing, fmt.Errorf("certificates are sealed with the key %q, which the key file lacks: put it back", id))
+			missing = append(missing, fmt.Errorf("certificates are sealed with the key %q, which store.key_file, or the secret of store.key_ref, lacks: put it back", id))
 		}
 	}
 	return errors.Join(missing...)
@@ -150,7 +150,7 @@ func (s *Store) CheckKeys(ctx context.Context) error {
 // run meanwhile if they have both keys. When it returns no error the other keys are not needed any more.
 func (s *Store) Rekey(ctx context.Context) (int, error) {
 	if s.keys == nil {
-		return 0, errors.New("store: rekey: there is no key file")
+		return 0, errors.New("store: rekey: there are no keys")
 	}
 	var due []string
 	err := s.read(ctx, "find what other keys sealed", func(db *gorm.DB) error {

@@ -175,7 +175,7 @@ func TestSecretsThatDoNotOpen(t *testing.T) {
 			t.Errorf("saved again (-saved +stored):\n%s", diff)
 		}
 		without := storetest.OpenWith(t, store.Options{DSN: dsn})
-		if _, err := without.SaveTree(t.Context(), tlsTree("x")); err == nil || !strings.Contains(err.Error(), "no key file") {
+		if _, err := without.SaveTree(t.Context(), tlsTree("x")); err == nil || !strings.Contains(err.Error(), "nothing to seal") {
 			t.Errorf("a tree with keys, and nothing to seal them: %v", err)
 		}
 		save(t, without, fullTree(), 1)

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -37,24 +36,6 @@ type admin struct {
 }
 
 func newAdmin(socket string) *admin { return &admin{envoyadmin.New(socket)} }
-
-// state returns Envoy's server state: LIVE, DRAINING, PRE_INITIALIZING or INITIALIZING.
-func (a *admin) state(ctx context.Context) (string, error) {
-	body, err := a.Do(ctx, http.MethodGet, "/server_info")
-	if err != nil {
-		return "", err
-	}
-	var info struct {
-		State string `json:"state"`
-	}
-	if err := json.Unmarshal(body, &info); err != nil {
-		return "", fmt.Errorf("read Envoy's /server_info: %w", err)
-	}
-	if info.State == "" {
-		return serverLive, nil // proto3 JSON may leave out the first value of an enumeration, which is LIVE
-	}
-	return info.State, nil
-}
 
 // gauges returns the gauges and counters that statFilter names. One that Envoy has not made yet is missing.
 func (a *admin) gauges(ctx context.Context) (map[string]uint64, error) {

@@ -15,8 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/accesslog"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/health"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/metrics"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/probe"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/statistics"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
 )
@@ -30,6 +33,9 @@ type Options struct {
 	// Restart is DefaultRestartPolicy if it is zero.
 	Restart RestartPolicy
 }
+
+// lastReadWithin bounds the last reading of Envoy's counters before it is stopped.
+const lastReadWithin = time.Second
 
 // ErrRunning says that another agent of the same amphora runs.
 var ErrRunning = errors.New("another agent runs for this amphora")
@@ -58,13 +64,23 @@ func Run(ctx context.Context, options Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
+	bridge := probe.New(probe.Options{
+		Socket: ProbeSocket(config.AccessLog.Dir), Logger: logger,
+		Holders: func() ([]process.ID, error) { return process.Find("--config-path", BootstrapPath(config.RunDir)) },
+	})
+	if err := bridge.Listen(); err != nil { // Run tries again
+		logger.Error("cannot answer health checks", "error", err)
+	}
 	log := newEnvoyLog(envoyLogPath(config.RunDir), logger)
 	log.skip()
 	super := &supervisor{
 		config: config, policy: options.Restart, admin: newAdmin(AdminSocket(config.RunDir)), log: log, logger: logger,
+		inherit: bridge.Files,
 	}
+	counted, watched := reporters(config, super, logger)
 	talk := &session{
 		config: config, supervisor: super, logger: logger, version: options.Version,
+		statistics: counted, health: watched, finish: make(chan struct{}),
 		shutdown: func(grace time.Duration) {
 			if grace > 0 {
 				if err := super.admin.drain(ctx); err != nil {
@@ -77,14 +93,23 @@ func Run(ctx context.Context, options Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	logs, stopLogs := context.WithCancel(context.WithoutCancel(ctx)) // Envoy's last words come while it stops
 	group.Go(func() error { return log.run(logs) })
+	group.Go(func() error { return bridge.Run(logs) }) // as long as Envoy has members to check
 	group.Go(func() error {
 		accesslog.Run(logs, accesslog.Options{
 			Config: config.AccessLog, Host: config.AmphoraID, Admin: super.admin, Logger: logger,
 		})
 		return nil
 	})
-	group.Go(func() error { defer stopLogs(); return super.run(ctx) })
-	group.Go(func() error { return talk.run(ctx) })
+	group.Go(func() error {
+		defer stopLogs()
+		err := super.run(ctx)
+		counted.Read(logs) // there is no Envoy any more: that makes its last word
+		close(talk.finish)
+		return err
+	})
+	group.Go(func() error { return talk.run(context.WithoutCancel(ctx)) })
+	group.Go(func() error { return counted.Run(ctx) })
+	group.Go(func() error { return watched.Run(ctx) })
 	group.Go(func() error { return (&renewer{config: config, logger: logger}).run(ctx) })
 	group.Go(func() error { return forward(ctx, super, logger) })
 	group.Go(func() error {
@@ -93,6 +118,30 @@ func Run(ctx context.Context, options Options) error {
 		})
 	})
 	return group.Wait()
+}
+
+// reporters are what follows Envoy's counters and health checks.
+func reporters(config *Config, super *supervisor, logger *slog.Logger) (*statistics.Collector, *health.Watcher) {
+	watched := health.New(health.Options{
+		Dir: config.AccessLog.Dir, Envoy: super.admin.Client, Process: super.process, Logger: logger,
+		WholeEvery: time.Duration(config.HealthMS) * time.Millisecond,
+	})
+	counted := statistics.New(statistics.Options{
+		Envoy: super.admin.Client, Process: super.process, Logger: logger, File: countedPath(config.RunDir),
+		ReportEvery: time.Duration(config.StatisticsMS) * time.Millisecond,
+		Full:        watched.Listeners, Configured: watched.Configured,
+	})
+	super.starting = func() {
+		if err := watched.Starting(); err != nil {
+			logger.Error("cannot empty Envoy's log of health checks", "error", err)
+		}
+	}
+	super.stopping = func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastReadWithin)
+		defer cancel()
+		counted.Read(ctx)
+	}
+	return counted, watched
 }
 
 // claim makes sure that this is the amphora's only agent and records it.

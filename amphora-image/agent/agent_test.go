@@ -19,6 +19,7 @@ import (
 
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/credentials"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
 	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora"
 	"github.com/octavia-envoy/octavia-envoy/driver/amphora/amphoratest"
@@ -111,6 +112,35 @@ func TestNextAgentAdoptsEnvoy(t *testing.T) {
 	m.waitFor("an Envoy after the adopted one", func(state amphora.AgentState) bool {
 		return running(state) && state.Envoy.GetPid() != before.Envoy.GetPid()
 	})
+}
+
+// TestAgentEndsWhileItAdopts: an agent that is told to end before it knows whether the Envoy that it found answers stops that, too.
+func TestAgentEndsWhileItAdopts(t *testing.T) {
+	m := newMachine(t, 0)
+	command := m.start()
+	m.waitFor("a running Envoy", running)
+	envoy := m.envoyProcess()
+	_ = command.Process.Kill()
+	_ = command.Wait()
+	if err := envoy.Signal(unix.SIGSTOP); err != nil { // so that it does not answer
+		t.Fatal(err)
+	}
+	next := m.start()
+	testkit.Eventually(t, func() error {
+		if id, err := process.Load(agent.PIDPath(m.config.RunDir)); err != nil || id.PID != next.Process.Pid {
+			return errors.New("the next agent has not begun")
+		}
+		return nil
+	})
+	if err := next.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Wait(); err != nil {
+		t.Errorf("the agent ended with %v", err)
+	}
+	if envoy.Alive() {
+		t.Error("Envoy runs on, and nobody looks after it")
+	}
 }
 
 func TestWarmWaitsForClusters(t *testing.T) {

@@ -14,8 +14,11 @@ import (
 
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/accesslog"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/credentials"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/health"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/statistics"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
 // Defaults of a configuration.
@@ -52,6 +55,10 @@ type Config struct {
 	LogLevel string `json:"log_level,omitempty"`
 	// HeartbeatMS is the time between two heartbeats in milliseconds; 0 is DefaultHeartbeat.
 	HeartbeatMS int `json:"heartbeat_ms,omitempty"`
+	// StatisticsMS and HealthMS are the times between two reports of statistics, and between two whole reports of health, in
+	// milliseconds; 0 is statistics.DefaultReportEvery and health.DefaultWholeEvery.
+	StatisticsMS int `json:"statistics_ms,omitempty"`
+	HealthMS     int `json:"health_ms,omitempty"`
 	// AccessLog says where the access log is, how large it may become, and where it is sent.
 	AccessLog accesslog.Config `json:"access_log,omitzero"`
 }
@@ -86,6 +93,8 @@ func (c *Config) setDefaults() {
 	setDefault(&c.Concurrency, runtime.NumCPU())
 	setDefault(&c.DrainSeconds, DefaultDrainSeconds)
 	setDefault(&c.HeartbeatMS, int(DefaultHeartbeat.Milliseconds()))
+	setDefault(&c.StatisticsMS, int(statistics.DefaultReportEvery.Milliseconds()))
+	setDefault(&c.HealthMS, int(health.DefaultWholeEvery.Milliseconds()))
 	c.AccessLog.SetDefaults(c.RunDir)
 }
 
@@ -106,7 +115,13 @@ func (c *Config) check() error {
 	for _, number := range []struct {
 		key   string
 		value int
-	}{{"concurrency", c.Concurrency}, {"drain_seconds", c.DrainSeconds}, {"heartbeat_ms", c.HeartbeatMS}} {
+	}{
+		{"concurrency", c.Concurrency},
+		{"drain_seconds", c.DrainSeconds},
+		{"heartbeat_ms", c.HeartbeatMS},
+		{"statistics_ms", c.StatisticsMS},
+		{"health_ms", c.HealthMS},
+	} {
 		if number.value < 0 {
 			problems = append(problems, fmt.Errorf("%s: %d is negative", number.key, number.value))
 		}
@@ -164,6 +179,9 @@ func AdminSocket(runDir string) string { return filepath.Join(runDir, "admin.soc
 // Envoy alone.
 func MetricsSocket(runDir string) string { return filepath.Join(runDir, "metrics.sock") }
 
+// ProbeSocket is where an agent whose Envoy works in dir makes the checks that Envoy cannot make itself (package probe).
+func ProbeSocket(dir string) string { return filepath.Join(dir, translate.ProbeSocket) }
+
 // BootstrapPath is the bootstrap of the Envoy of an agent with that run directory. It is on Envoy's command line, and on
 // that of no other process.
 func BootstrapPath(runDir string) string { return filepath.Join(runDir, "bootstrap.json") }
@@ -176,3 +194,6 @@ func PIDPath(runDir string) string { return filepath.Join(runDir, "agent.pid") }
 
 func envoyLogPath(runDir string) string { return filepath.Join(runDir, "envoy.log") }
 func lockPath(runDir string) string     { return filepath.Join(runDir, "agent.lock") }
+
+// countedPath is where the agent keeps what its Envoy has forgotten of its counters.
+func countedPath(runDir string) string { return filepath.Join(runDir, "statistics.json") }

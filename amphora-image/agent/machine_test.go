@@ -41,6 +41,8 @@ type machine struct {
 	// published are the names of the resources that Envoy has, by type.
 	published map[string][]string
 	log       string
+	// said is what the agents reported.
+	said *said
 }
 
 func newMachine(t *testing.T, certificateLife time.Duration) *machine {
@@ -48,15 +50,17 @@ func newMachine(t *testing.T, certificateLife time.Duration) *machine {
 	controller := amphoratest.New(t)
 	controller.FleetOptions.CertificateLife = certificateLife
 	controller.FleetOptions.RecordEvery = time.Millisecond
+	heard := newSaid()
+	controller.FleetOptions.Health, controller.FleetOptions.Statistics = heard.hearHealth, heard.hearStatistics
 	controller.Start()
 	id := uuid.NewString()
 	m := &machine{
-		Controller: controller, t: t, binary: agentBinary, published: map[string][]string{},
+		Controller: controller, t: t, binary: agentBinary, published: map[string][]string{}, said: heard,
 		path: filepath.Join(controller.Dir, "agent.json"), log: filepath.Join(controller.Dir, "agent.log"),
 		config: agent.Config{
 			AmphoraID: id, LoadBalancerID: uuid.NewString(), Controller: controller.Address(),
 			CredentialsDir: filepath.Join(controller.Dir, "tls"), RunDir: filepath.Join(controller.Dir, "run"),
-			EnvoyPath: envoybin.Path(t), Concurrency: 1, HeartbeatMS: 100, LogLevel: "debug",
+			EnvoyPath: envoybin.Path(t), Concurrency: 1, HeartbeatMS: 100, StatisticsMS: 100, LogLevel: "debug",
 		},
 	}
 	amphoratest.DumpOnFailure(t, m.log)
@@ -80,8 +84,13 @@ func newMachine(t *testing.T, certificateLife time.Duration) *machine {
 	if err := os.WriteFile(m.path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // an Envoy whose agent was killed
-		if envoy := m.envoyProcess(); envoy.Alive() {
+	t.Cleanup(func() { // after those of the agents, which take their Envoys along
+		left, err := process.Find("--config-path", agent.BootstrapPath(m.config.RunDir))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, envoy := range left {
+			t.Errorf("Envoy, pid %d, is left", envoy.PID)
 			_ = envoy.Signal(unix.SIGKILL)
 		}
 	})

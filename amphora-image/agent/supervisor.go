@@ -46,6 +46,11 @@ type supervisor struct {
 	admin  *admin
 	log    *envoyLog
 	logger *slog.Logger
+	// inherit are files for Envoy to hold.
+	inherit func() []*os.File
+	// starting is called before an Envoy is started, stopping before one that still runs is stopped for good.
+	starting func()
+	stopping func(ctx context.Context)
 
 	mu        sync.Mutex
 	current   process.ID
@@ -56,6 +61,7 @@ type supervisor struct {
 
 // run starts or adopts Envoy and starts it again whenever it ends, until ctx is done; then it stops Envoy.
 func (s *supervisor) run(ctx context.Context) error {
+	defer s.forget()
 	wait := s.policy.First
 	running, ended := s.adopt(ctx)
 	for ctx.Err() == nil {
@@ -70,6 +76,7 @@ func (s *supervisor) run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			s.stopping(ctx)
 			return s.stop(ctx, running)
 		case reason := <-ended:
 			age := running.Age()
@@ -97,8 +104,9 @@ func (s *supervisor) pause(ctx context.Context, wait time.Duration) time.Duratio
 	return min(2*wait, s.policy.Longest)
 }
 
-// accessLogFlushMS is how long a line of the access log may wait in Envoy before it is written; Envoy's default is 10 s.
-const accessLogFlushMS = "1000"
+// flushMS is how long a line of the access log, and of the log of health checks, may wait in Envoy before it is written; Envoy's
+// default is 10 s. It is a part of the time until Octavia hears that a member is down.
+const flushMS = "200"
 
 // arguments are Envoy's. Hot restart is off: its shared memory would outlive a killed Envoy, and its base id would have
 // to be unique among all the Envoys of the machine.
@@ -111,7 +119,7 @@ func (s *supervisor) arguments() []string {
 		"--drain-strategy", "immediate",
 		"--log-level", s.config.EnvoyLogLevel,
 		"--log-format", envoyLogFormat,
-		"--file-flush-interval-msec", accessLogFlushMS,
+		"--file-flush-interval-msec", flushMS,
 	}
 }
 
@@ -127,8 +135,10 @@ func (s *supervisor) start() (process.ID, <-chan string, error) {
 	if err := accesslog.Mend(s.config.AccessLog.Dir); err != nil {
 		s.logger.Warn("cannot look at the end of the access log", "error", err)
 	}
+	s.starting()
 	command := exec.Command(s.config.EnvoyPath, s.arguments()...)
 	command.Stdout, command.Stderr = output, output
+	command.ExtraFiles = s.inherit()
 	// The access log has no path of its own: translate.AccessLogFile.
 	command.Dir = s.config.AccessLog.Dir
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no signal for the agent's group is for Envoy
@@ -175,11 +185,9 @@ func (s *supervisor) adopt(ctx context.Context) (process.ID, <-chan string) {
 			adopted = candidate
 			continue
 		}
-		if ctx.Err() != nil {
-			return process.ID{}, nil
-		}
+		// Also when the agent ends meanwhile: no Envoy is left without one.
 		s.logger.Warn("stopping an Envoy that does not answer", "pid", candidate.PID)
-		if err := candidate.Stop(ctx, s.policy.StopWithin); err != nil {
+		if err := s.stop(ctx, candidate); err != nil {
 			s.logger.Error("cannot stop Envoy", "pid", candidate.PID, "error", err)
 		}
 	}
@@ -208,7 +216,7 @@ func (s *supervisor) answers(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, s.policy.AdoptWithin)
 	defer cancel()
 	for {
-		if _, err := s.admin.state(ctx); err == nil {
+		if _, err := s.admin.State(ctx); err == nil {
 			return true
 		}
 		select {
@@ -248,6 +256,13 @@ func (s *supervisor) process() process.ID {
 	return s.current
 }
 
+// forget notes that no Envoy runs any more.
+func (s *supervisor) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = process.ID{}
+}
+
 func (s *supervisor) setPhase(phase agentapiv1.EnvoyStatus_State, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,7 +284,7 @@ func (s *supervisor) status(ctx context.Context) *agentapiv1.EnvoyStatus {
 	status.Pid = int32(current.PID) //nolint:gosec // Linux counts to 2^22
 	status.UptimeMs = current.Age().Milliseconds()
 	status.MemoryBytes = current.Memory()
-	state, err := s.admin.state(ctx)
+	state, err := s.admin.State(ctx)
 	if err != nil {
 		status.LastError = err.Error()
 		return status

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
 const (
@@ -30,6 +31,15 @@ type FleetOptions struct {
 	Now func() time.Time
 	// RecordEvery, SilentAfter: 0 is the default. CertificateLife: 0 is the signer's default.
 	RecordEvery, SilentAfter, CertificateLife time.Duration
+
+	// Health and Statistics are called with what the agents report; nil ignores it. The calls for one amphora come one after
+	// the other and in the agent's order, and none for an older stream after one for a newer; those for different amphorae come at
+	// the same time. A heartbeat is acknowledged only after the calls for what came before it have returned: the agent then
+	// takes it as taken, and until then says it again. So a hook should return soon, and keep what it was given: the stream
+	// waits meanwhile. The context is not that of the stream: what has been heard is worth as much when the stream ends. The amphora is
+	// as it was when its agent connected. The hook may keep the report.
+	Health     func(ctx context.Context, amphora model.Amphora, report *agentapiv1.HealthReport)
+	Statistics func(ctx context.Context, amphora model.Amphora, report *agentapiv1.StatisticsReport)
 }
 
 // Fleet is the controller's side of the agents' streams: who is connected, how their Envoys are.
@@ -179,6 +189,9 @@ type agent struct {
 	ended        chan struct{}
 	endOnce      sync.Once
 	instructions chan *agentapiv1.Instruction
+	amphora      model.Amphora
+	// hooks is held while a hook runs; the streams of one amphora share it.
+	hooks *sync.Mutex
 
 	// Under Fleet.mu.
 	state     AgentState

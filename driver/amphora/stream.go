@@ -3,6 +3,7 @@ package amphora
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -132,7 +133,7 @@ func (f *Fleet) welcome(amphora *model.Amphora, hello *agentapiv1.Hello) *agent 
 	now := f.options.Now()
 	a := &agent{
 		ended: make(chan struct{}), instructions: make(chan *agentapiv1.Instruction, 16),
-		probes: map[uint64]chan<- *agentapiv1.EnvoyStatus{},
+		probes: map[uint64]chan<- *agentapiv1.EnvoyStatus{}, amphora: *amphora, hooks: &sync.Mutex{},
 		state: AgentState{
 			AmphoraID: amphora.ID, LoadBalancerID: amphora.LoadBalancerID, Connected: true, Since: now, LastReport: now,
 			AgentVersion: hello.GetAgentVersion(), EnvoyVersion: hello.GetEnvoyVersion(),
@@ -143,7 +144,7 @@ func (f *Fleet) welcome(amphora *model.Amphora, hello *agentapiv1.Hello) *agent 
 	defer f.mu.Unlock()
 	if old := f.agents[amphora.ID]; old != nil {
 		old.end()
-		a.recorded = old.recorded
+		a.recorded, a.hooks = old.recorded, old.hooks
 	}
 	f.agents[amphora.ID] = a
 	f.announce()
@@ -194,12 +195,35 @@ func (f *Fleet) hear(ctx context.Context, a *agent, report *agentapiv1.Report) {
 	if probe != nil {
 		probe <- envoy // has room for one
 	}
+	f.pass(ctx, a, report)
 	if heartbeat != nil {
 		select {
 		case a.instructions <- acknowledge(heartbeat.GetSequence()):
 		default: // the stream is stuck: the agent will find out
 		}
 		f.record(ctx, a)
+	}
+}
+
+// pass hands health and statistics to the hooks.
+func (f *Fleet) pass(ctx context.Context, a *agent, report *agentapiv1.Report) {
+	health, statistics := report.GetHealth(), report.GetStatistics()
+	if health == nil && statistics == nil {
+		return
+	}
+	a.hooks.Lock()
+	defer a.hooks.Unlock()
+	select {
+	case <-a.ended: // a newer stream may have said more
+		return
+	default:
+	}
+	ctx = context.WithoutCancel(ctx)
+	if health != nil && f.options.Health != nil {
+		f.options.Health(ctx, a.amphora, health)
+	}
+	if statistics != nil && f.options.Statistics != nil {
+		f.options.Statistics(ctx, a.amphora, statistics)
 	}
 }
 

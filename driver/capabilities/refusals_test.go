@@ -203,9 +203,10 @@ func unsupported() map[string]refusal {
 			},
 			"pools[0].tls_enabled: TLS to the members is not supported for UDP; leave tls_enabled off.",
 		},
-		"monitor": {
-			onPool(func(p *model.Pool) { p.HealthMonitor = &model.HealthMonitor{ID: otherID, PoolID: poolID} }),
-			"pools[0].healthmonitor: Health monitors are not supported yet; use the pool without one and take members that are down out with admin_state_up false.",
+		"SCTP monitor": {
+			onMonitor(func(h *model.HealthMonitor) { h.Type = "SCTP" }),
+			"pools[0].healthmonitor.type: Health monitors of the type SCTP are not supported, Envoy has no SCTP; use UDP-CONNECT, or TCP with the " +
+				"monitor_port of something that answers beside it.",
 		},
 		"SR-IOV": {
 			onMember(func(m *model.Member) { m.VNICType = "direct" }),

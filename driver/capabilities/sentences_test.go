@@ -47,6 +47,11 @@ func testedSentences(t *testing.T) []string {
 	for _, test := range clientsRefused(t) {
 		all = append(all, test.want)
 	}
+	for _, table := range []map[string]refusal{monitorUnsupported(), monitorInvalid()} {
+		for _, test := range table {
+			all = append(all, test.want)
+		}
+	}
 	for _, test := range l7Refused() {
 		all = append(all, test.want)
 	}

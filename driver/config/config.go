@@ -6,10 +6,13 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Config is everything that a controller can be told.
@@ -33,6 +36,8 @@ type Store struct {
 	DSN string `json:"dsn" help:"database: sqlite:/path, mysql://user:password@host/db, postgres://user:password@host/db"`
 	// KeyFile is in the format of store/seal.
 	KeyFile string `json:"key_file" help:"file with the keys that seal private keys in the database (mode 0600), the same for all controllers; made on the first start"`
+	// KeyRef takes the place of KeyFile; its payload is in the same format.
+	KeyRef string `json:"key_ref" help:"reference of a secret in Barbican with those keys, in place of a file; see octavia-envoy db new-key --help"`
 }
 
 // API says where the provider and operator API listens.
@@ -199,17 +204,14 @@ func (c *Config) Validate() error {
 	}
 	for key, path := range map[string]string{
 		"octavia.status_socket": c.Octavia.StatusSocket, "octavia.get_socket": c.Octavia.GetSocket,
-		"ca.directory": c.CA.Directory, "store.key_file": c.Store.KeyFile,
+		"ca.directory": c.CA.Directory,
 	} {
 		if !filepath.IsAbs(path) {
 			bad(key, "%q is no absolute path", path)
 		}
 	}
-	if parsed, err := url.Parse(c.OpenStack.AuthURL); err != nil || parsed.Host == "" {
-		bad("openstack.auth_url", "%q is no URL: Keystone is needed to make VIP ports and to find what Octavia waits for", c.OpenStack.AuthURL)
-	}
-	if c.OpenStack.PasswordFile == "" {
-		bad("openstack.password_file", "is empty: write the service user's password to a file and name it here")
+	if err := c.OpenStack.Validate(); err != nil {
+		problems = append(problems, err)
 	}
 	if c.Amphora.Compute != "local" {
 		bad("amphora.compute", "%q is unknown: this version has local", c.Amphora.Compute)
@@ -243,15 +245,47 @@ func (c *Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Validate returns what is wrong with the DSN. It never shows more of it than its scheme: it may hold a password.
+// Validate returns what is wrong with the DSN and with where the keys are. It never shows more of a DSN than its scheme, which
+// may hold a password, and nothing of where a reference should be, which may be the key itself.
 func (s Store) Validate() error {
+	var problems []error
 	switch scheme, rest, ok := strings.Cut(s.DSN, ":"); {
 	case !ok || rest == "":
-		return errors.New("store.dsn: is empty or has no scheme: write sqlite:/path, mysql://… or postgres://…")
+		problems = append(problems, errors.New("store.dsn: is empty or has no scheme: write sqlite:/path, mysql://… or postgres://…"))
 	case !slices.Contains([]string{"sqlite", "mysql", "postgres", "postgresql"}, scheme):
-		return fmt.Errorf("store.dsn: scheme %q is unknown: use sqlite, mysql or postgres", scheme)
+		problems = append(problems, fmt.Errorf("store.dsn: scheme %q is unknown: use sqlite, mysql or postgres", scheme))
 	}
-	return nil
+	switch {
+	case s.KeyRef == "" && !filepath.IsAbs(s.KeyFile):
+		problems = append(problems, fmt.Errorf("store.key_file: %q is no absolute path", s.KeyFile))
+	case s.KeyRef != "" && s.KeyFile != "":
+		problems = append(problems, errors.New("store.key_ref: is set beside store.key_file: the keys are in one of the two, leave the other out"))
+	case s.KeyRef != "" && !isSecretRef(s.KeyRef):
+		problems = append(problems, errors.New("store.key_ref: is no reference to a secret: write for instance https://barbican.example/v1/secrets/UUID"))
+	}
+	return errors.Join(problems...)
+}
+
+func isSecretRef(ref string) bool {
+	parsed, err := url.Parse(ref)
+	if err != nil || parsed.Host == "" {
+		return false
+	}
+	folder, id := path.Split(strings.TrimSuffix(parsed.Path, "/"))
+	return path.Base(folder) == "secrets" && uuid.Validate(id) == nil
+}
+
+// Validate returns what is missing to use OpenStack's APIs.
+func (o OpenStack) Validate() error {
+	var problems []error
+	if parsed, err := url.Parse(o.AuthURL); err != nil || parsed.Host == "" {
+		problems = append(problems, fmt.Errorf(
+			"openstack.auth_url: %q is no URL: Keystone is needed to make VIP ports and to find what Octavia waits for", o.AuthURL))
+	}
+	if o.PasswordFile == "" {
+		problems = append(problems, errors.New("openstack.password_file: is empty: write the service user's password to a file and name it here"))
+	}
+	return errors.Join(problems...)
 }
 
 // Networks returns the allowed networks.

@@ -72,6 +72,34 @@ log: {level: loud}
 	}
 }
 
+// TestKeys are in a file or in Barbican.
+func TestKeys(t *testing.T) {
+	const ref, file = "https://barbican.example:9311/v1/secrets/6f2c2f2e-2a9c-4a0e-8d5e-0d2a1b3c4d5e", "/var/lib/octavia-envoy/secrets.key"
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	for content, want := range map[string]struct{ file, ref, problem string }{
+		"store: {}":                     {file: file},
+		"store: {key_file: /k}":         {file: "/k"},
+		"store: {key_ref: " + ref + "}": {ref: ref},
+		"store: {key_ref: '" + ref + "', key_file: " + file + "}": {problem: "store.key_ref: is set beside store.key_file"},
+		"store: {key_file: k}":       {problem: `store.key_file: "k" is no absolute path`},
+		"store: {key_ref: c2VjcmV0}": {problem: "store.key_ref: is no reference to a secret"},
+		"store: {key_ref: 'https://b/v1/containers/" + ref[len(ref)-36:] + "'}": {problem: "store.key_ref: is no reference to a secret"},
+		"store: {key_ref: 'https://b/v1/secrets/c2VjcmV0'}":                     {problem: "store.key_ref: is no reference to a secret"},
+	} {
+		write(t, path, content)
+		got, err := Load(path, none, needed())
+		if want.problem != "" {
+			if err == nil || !strings.Contains(err.Error(), want.problem) || strings.Contains(err.Error(), "c2VjcmV0") {
+				t.Errorf("%s: %v; want %q", content, err, want.problem)
+			}
+			continue
+		}
+		if err != nil || got.Store.KeyFile != want.file || got.Store.KeyRef != want.ref {
+			t.Errorf("%s: %v, %+v", content, err, got)
+		}
+	}
+}
+
 func TestUnknownKeyIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.yaml")
 	write(t, path, "store: {dns: x}\n")

@@ -72,6 +72,9 @@ func Load(path string, lookup func(string) (string, bool), flags map[string]stri
 // rest is returned beside the error.
 func Read(path string, lookup func(string) (string, bool), flags map[string]string) (*Config, error) {
 	config := Default()
+	// The default is for who has keys nowhere else.
+	keyFile := config.Store.KeyFile
+	config.Store.KeyFile = ""
 	if path != "" {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -94,6 +97,9 @@ func Read(path string, lookup func(string) (string, bool), flags map[string]stri
 				problems = append(problems, fmt.Errorf("--%s: %w", key.Path, err))
 			}
 		}
+	}
+	if config.Store.KeyFile == "" && config.Store.KeyRef == "" {
+		config.Store.KeyFile = keyFile
 	}
 	return &config, errors.Join(problems...)
 }

@@ -2,6 +2,17 @@ package model
 
 import "encoding/json"
 
+// Types of health monitors (octavia_lib/common/constants.py).
+const (
+	HealthMonitorHTTP       = "HTTP"
+	HealthMonitorHTTPS      = "HTTPS"
+	HealthMonitorTCP        = "TCP"
+	HealthMonitorTLSHello   = "TLS-HELLO"
+	HealthMonitorPing       = "PING"
+	HealthMonitorUDPConnect = "UDP-CONNECT"
+	HealthMonitorSCTP       = "SCTP"
+)
+
 // HealthMonitor says how the members of a pool are checked; a pool has at most one.
 // Source: octavia_lib.api.drivers.data_models.HealthMonitor.
 type HealthMonitor struct {

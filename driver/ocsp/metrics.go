@@ -17,6 +17,14 @@ const (
 	stateRevoked = "revoked"
 )
 
+// How a question to a responder ends.
+const (
+	outcomeGood    = "good"
+	outcomeRevoked = "revoked"
+	outcomeRefused = "refused"
+	outcomeFailed  = "failed"
+)
+
 type metrics struct {
 	fetches *prometheus.CounterVec
 }
@@ -25,6 +33,9 @@ func newMetrics(registry prometheus.Registerer, states func() map[string]int) me
 	m := metrics{fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "octavia_envoy_ocsp_fetches_total", Help: "Questions to OCSP responders, by how they ended: good, revoked, refused (not a public address) or failed.",
 	}, []string{"outcome"})}
+	for _, outcome := range []string{outcomeGood, outcomeRevoked, outcomeRefused, outcomeFailed} {
+		m.fetches.WithLabelValues(outcome) // shown as 0 before the first
+	}
 	if registry != nil {
 		registry.MustRegister(m.fetches, collector{states})
 	}
@@ -32,14 +43,14 @@ func newMetrics(registry prometheus.Registerer, states func() map[string]int) me
 }
 
 func (m metrics) fetched(err error) {
-	outcome := "good"
+	outcome := outcomeGood
 	switch {
 	case errors.Is(err, ErrRevoked):
-		outcome = "revoked"
+		outcome = outcomeRevoked
 	case errors.Is(err, errNotAllowed):
-		outcome = "refused"
+		outcome = outcomeRefused
 	case err != nil:
-		outcome = "failed"
+		outcome = outcomeFailed
 	}
 	m.fetches.WithLabelValues(outcome).Inc()
 }

@@ -47,8 +47,10 @@ const (
 	// firstRetry and lastRetry bound the time between two attempts that fail; it doubles, with jitter.
 	firstRetry = time.Minute
 	lastRetry  = time.Hour
-	// leastRefresh keeps a responder whose responses are short-lived from being asked all the time.
+	// leastRefresh keeps a responder from being asked all the time.
 	leastRefresh = 5 * time.Minute
+	// leastShortLived does so where leastRefresh would be too long for what is left of a response.
+	leastShortLived = 10 * time.Second
 	// keep is how long the response of a certificate that nobody uses is kept.
 	keep = 14 * 24 * time.Hour
 	// tidyInterval is how often others are deleted.
@@ -178,9 +180,18 @@ func (w *watched) take(der []byte, from, until, now time.Time) {
 	life := until.Sub(from)
 	const jitter = 10                                // a tenth of its life
 	w.due = from.Add(life/2 + rand.N(life/jitter+1)) //nolint:gosec // no secret
-	if least := now.Add(leastRefresh); w.due.Before(least) {
+	if least := now.Add(w.beforeItEnds(leastRefresh, now)); w.due.Before(least) {
 		w.due = least
 	}
+}
+
+// beforeItEnds shortens a wait, so that the next question comes before the response is out of date.
+func (w *watched) beforeItEnds(wait time.Duration, now time.Time) time.Duration {
+	left := w.until.Sub(now)
+	if left <= 0 {
+		return wait
+	}
+	return min(wait, max(left/2, leastShortLived))
 }
 
 // Run asks responders until the context ends.
@@ -264,6 +275,7 @@ func (s *Stapler) failed(ctx context.Context, w *watched, cause error) {
 	wait := min(firstRetry<<min(w.failures, 6), lastRetry)
 	wait += rand.N(wait / 2) //nolint:gosec // no secret
 	w.failures++
+	wait = w.beforeItEnds(wait, s.Now())
 	w.due = s.Now().Add(wait)
 	users, until := slices.Sorted(maps.Keys(w.users)), w.until
 	s.mu.Unlock()

@@ -139,6 +139,55 @@ func TestStapler(t *testing.T) {
 	}
 }
 
+// TestShortLivedResponses are replaced before they end, also when the responder fails for a while or the controller is new,
+// and nobody is asked all the time.
+func TestShortLivedResponses(t *testing.T) {
+	w := newWorld(t)
+	certificate := w.Issue(pki.Options{Names: []string{"a"}, OCSPServers: []string{w.url}})
+	begin := w.now
+	for _, test := range []struct {
+		name string
+		// age and left are of the response, when it comes.
+		age, left time.Duration
+		// before and after are moments at which the next one has not, and has, been asked for.
+		before, after time.Duration
+		fails, again  bool
+	}{
+		{name: "a minute", left: time.Minute, before: 29 * time.Second, after: 37 * time.Second},
+		{name: "a second", left: time.Second, before: 9 * time.Second, after: 11 * time.Second},
+		{name: "almost over", age: 24 * time.Hour, left: 4 * time.Minute, before: 119 * time.Second, after: 2 * time.Minute},
+		{name: "half over", age: 24 * time.Hour, left: 12 * time.Hour, before: 299 * time.Second, after: 5 * time.Minute},
+		{name: "after a restart", age: 24 * time.Hour, left: 4 * time.Minute, before: 119 * time.Second, after: 2 * time.Minute, again: true},
+		{name: "after a failure", age: 24 * time.Hour, left: time.Minute, before: 44 * time.Second, after: 45 * time.Second, fails: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w.now, w.asked, w.store = begin, 0, storetest.Open(t, storetest.SQLite(t))
+			s := w.stapler()
+			w.says(w.OCSP(certificate, ocsp.Good, begin.Add(-test.age), begin.Add(test.left)))
+			filled(t, s, "lb", certificate)
+			s.refresh(t.Context())
+			if test.again {
+				s = w.stapler()
+				filled(t, s, "lb", certificate)
+			}
+			if test.fails {
+				w.says([]byte("no"))
+				w.now = begin.Add(30 * time.Second)
+				s.refresh(t.Context())
+				w.asked--
+			}
+			w.now = begin.Add(test.before)
+			if s.refresh(t.Context()); w.asked != 1 {
+				t.Errorf("after %s: %d questions", test.before, w.asked)
+			}
+			w.now = begin.Add(test.after)
+			if s.refresh(t.Context()); w.asked != 2 {
+				t.Errorf("after %s: %d questions", test.after, w.asked)
+			}
+		})
+	}
+}
+
 // TestAnotherControllersResponse is taken from the store, and nobody is asked.
 func TestAnotherControllersResponse(t *testing.T) {
 	w := newWorld(t)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -33,7 +34,7 @@ func (r *Reconciler) attempt(ctx context.Context, id string, log *slog.Logger) e
 		return err
 	}
 	log = log.With("request_id", requestIDs(intents))
-	if err := r.Octavia.Barrier(ctx, id, known.OperatingStatus); err != nil {
+	if err := r.barrier(ctx, known); err != nil {
 		return fmt.Errorf("wait for Octavia's commit: %w", err)
 	}
 	tree, err := r.read(ctx, known, intents)
@@ -47,7 +48,7 @@ func (r *Reconciler) attempt(ctx context.Context, id string, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	plan := status.NewPlan(tree, known.Tree, held)
+	plan := status.NewPlan(tree, held)
 	if plan.Desired == nil {
 		return r.remove(ctx, id, plan, intents, log)
 	}
@@ -80,14 +81,18 @@ func (r *Reconciler) attempt(ctx context.Context, id string, log *slog.Logger) e
 		again := r.Now().Add(r.RetryInterval)
 		retry = &again
 	}
-	update := status.Report(plan, rejected)
+	health, err := r.Store.Health(ctx, id)
+	if err != nil {
+		return fmt.Errorf("read how the load balancer operates: %w", err)
+	}
+	update := status.Report(plan, rejected, status.NewHealth(*health, r.Now()))
 	if len(asked(intents)) == 0 && why == known.LastError && known.ProvisioningStatus == model.ProvisioningActive {
 		update = model.StatusUpdate{} // Octavia has been told
 	}
 	err = r.Store.Finish(ctx, store.Finish{
 		LoadBalancerID: id, IntentIDs: ids(intents), Status: update,
-		ProvisioningStatus: model.ProvisioningActive, OperatingStatus: operatingStatus(update, known.OperatingStatus),
-		LastError: why, RetryAt: retry,
+		ProvisioningStatus: model.ProvisioningActive, LastError: why, RetryAt: retry,
+		Published: revision != known.Revision || !update.Empty(), Refused: slices.Collect(maps.Keys(rejected)),
 	})
 	if err != nil {
 		return fmt.Errorf("note the end of the change: %w", err)
@@ -149,12 +154,13 @@ func (r *Reconciler) secrets(ctx context.Context, tree, known *model.LoadBalance
 	return unread
 }
 
-// operatingStatus is what Octavia will have for the load balancer after the update.
-func operatingStatus(update model.StatusUpdate, before model.OperatingStatus) model.OperatingStatus {
-	for _, record := range update.LoadBalancers {
-		if record.OperatingStatus != "" {
-			return record.OperatingStatus
-		}
+// barrier waits until the provider call's transaction has ended. It does so by telling Octavia what Octavia has: if that is
+// no longer so by then, it is put right.
+func (r *Reconciler) barrier(ctx context.Context, known *store.LoadBalancer) error {
+	err := r.Octavia.Barrier(ctx, known.ID, known.OperatingStatus)
+	if err != nil && ctx.Err() != nil {
+		return err
 	}
-	return before
+	// Even a barrier that failed may have come through.
+	return errors.Join(err, r.Store.Told(ctx, known.ID, known.OperatingStatus))
 }

@@ -24,7 +24,7 @@ func (r *Reconciler) remove(
 		return fmt.Errorf("let go of the VIP port: %w", err)
 	}
 	err := r.Store.Finish(ctx, store.Finish{
-		LoadBalancerID: id, IntentIDs: ids(intents), Status: status.Report(plan, nil), Deleted: true,
+		LoadBalancerID: id, IntentIDs: ids(intents), Status: status.Report(plan, nil, status.Health{}), Deleted: true,
 	})
 	if err != nil {
 		return fmt.Errorf("note the deletion: %w", err)
@@ -101,6 +101,9 @@ func (r *Reconciler) release(id string) {
 	if r.Staples != nil {
 		r.Staples.Forget(id)
 	}
+	if r.Gone != nil {
+		r.Gone(id)
+	}
 }
 
 // giveUp reports the failure of a whole load balancer; the loop tries it again after RetryInterval, and reports that too.
@@ -124,7 +127,7 @@ func (r *Reconciler) giveUp(ctx context.Context, id string, cause error, log *sl
 	if err != nil {
 		return err
 	}
-	plan := status.NewPlan(tree, known.Tree, held)
+	plan := status.NewPlan(tree, held)
 	retry := r.Now().Add(r.RetryInterval)
 	finished := ids(intents)
 	if plan.Desired == nil {
@@ -137,8 +140,7 @@ func (r *Reconciler) giveUp(ctx context.Context, id string, cause error, log *sl
 	}
 	err = r.Store.Finish(ctx, store.Finish{
 		LoadBalancerID: id, IntentIDs: finished, Status: update,
-		ProvisioningStatus: model.ProvisioningError, OperatingStatus: operatingStatus(update, known.OperatingStatus),
-		LastError: cause.Error(), RetryAt: &retry,
+		ProvisioningStatus: model.ProvisioningError, LastError: cause.Error(), RetryAt: &retry,
 	})
 	if err != nil {
 		return fmt.Errorf("note the failure: %w", err)

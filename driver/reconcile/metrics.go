@@ -6,6 +6,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// Outcomes of an attempt, as label `outcome`.
+const (
+	outcomeOK    = "ok"
+	outcomeError = "error"
+)
+
 type metrics struct {
 	seconds *prometheus.HistogramVec
 	working prometheus.Gauge
@@ -28,6 +34,9 @@ func newMetrics(registry prometheus.Registerer) metrics {
 			Help: "Panics that were caught while reconciling a load balancer; each is a bug.",
 		}),
 	}
+	for _, outcome := range []string{outcomeOK, outcomeError} {
+		m.seconds.WithLabelValues(outcome) // shown as 0 before the first
+	}
 	if registry != nil {
 		registry.MustRegister(m.seconds, m.working, m.panics)
 	}
@@ -35,9 +44,9 @@ func newMetrics(registry prometheus.Registerer) metrics {
 }
 
 func (m metrics) observe(took time.Duration, err error) {
-	outcome := "ok"
+	outcome := outcomeOK
 	if err != nil {
-		outcome = "error"
+		outcome = outcomeError
 	}
 	m.seconds.WithLabelValues(outcome).Observe(took.Seconds())
 }

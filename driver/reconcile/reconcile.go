@@ -25,6 +25,10 @@ type Store interface {
 	Intents(ctx context.Context, loadBalancerID string) ([]model.Intent, error)
 	SaveTree(ctx context.Context, tree *model.LoadBalancer) (int64, error)
 	Finish(ctx context.Context, finish store.Finish) error
+	// Health is what the amphorae say of the load balancer, and what Octavia was told.
+	Health(ctx context.Context, loadBalancerID string) (*store.Health, error)
+	// Told says what the commit barrier wrote.
+	Told(ctx context.Context, loadBalancerID string, status model.OperatingStatus) error
 	Amphorae(ctx context.Context, loadBalancerID string) ([]model.Amphora, error)
 	DeleteVIPPort(ctx context.Context, loadBalancerID string) error
 	AcquireLease(ctx context.Context, loadBalancerID, owner string, ttl time.Duration) (bool, error)
@@ -95,6 +99,8 @@ type Options struct {
 	Secrets Secrets
 	// Staples may be nil: then nothing is stapled.
 	Staples Staples
+	// Gone is called with the id of a load balancer that was deleted; it may be nil.
+	Gone func(loadBalancerID string)
 	// Report is called when a status waits in the outbox.
 	Report func()
 	// Owner names this replica in leases.

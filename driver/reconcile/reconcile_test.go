@@ -24,10 +24,12 @@ import (
 
 // world is everything around the loop: a real store, and an Octavia, amphorae and Envoy whose answers a test decides.
 type world struct {
-	mu        sync.Mutex
-	store     *store.Store
-	tree      *model.LoadBalancer
-	barrier   error
+	mu      sync.Mutex
+	store   *store.Store
+	tree    *model.LoadBalancer
+	barrier error
+	// overtake is called while the barrier is on its way.
+	overtake  func()
 	ensure    error
 	reject    map[translate.Key]string
 	published []*translate.Resources
@@ -67,6 +69,9 @@ func (w *world) Members(context.Context, string) (map[string]model.ProvisioningS
 func (w *world) Barrier(context.Context, string, model.OperatingStatus) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.overtake != nil {
+		w.overtake()
+	}
 	return w.barrier
 }
 

@@ -2,24 +2,25 @@ package secrets
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // Octavia's name for a certificate
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/smallstep/pkcs7"
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/xds/privatekey"
 )
 
 // fromPKCS12 reads a bundle without a password, as Octavia wants it. No error holds anything of it.
 func fromPKCS12(bundle []byte) (*model.TLSContainer, error) {
+	if err := checkRounds(bundle, 0); err != nil {
+		return nil, err
+	}
 	key, leaf, issuers, err := pkcs12.DecodeChain(bundle, "")
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
@@ -27,32 +28,15 @@ func fromPKCS12(bundle []byte) (*model.TLSContainer, error) {
 	case err != nil:
 		return nil, errors.New("it is no PKCS#12 bundle with a certificate and its key")
 	}
-	text, err := encodeKey(key)
+	text, err := privatekey.Encode(key)
 	if err != nil {
-		return nil, errors.New("its key is of a kind that is not supported: use RSA or ECDSA")
+		return nil, err
 	}
-	return container(leaf, issuers, text, ""), nil
-}
-
-// encodeKey writes a key as Octavia does, byte for byte: a certificate that is read here for once, instead of by octavia-api,
-// must not look like another one, which Envoys would be sent.
-func encodeKey(key any) (string, error) {
-	kind, encode := "PRIVATE KEY", func() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(key) }
-	switch key := key.(type) {
-	case *rsa.PrivateKey:
-		kind, encode = "RSA PRIVATE KEY", func() ([]byte, error) { return x509.MarshalPKCS1PrivateKey(key), nil }
-	case *ecdsa.PrivateKey:
-		kind, encode = "EC PRIVATE KEY", func() ([]byte, error) { return x509.MarshalECPrivateKey(key) }
-	}
-	der, err := encode()
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(encodePEM(kind, der)), nil
+	return container(leaf, issuers, text), nil
 }
 
 // fromParts reads what the secrets of a container hold: texts in PEM; the intermediates as a bundle, or as PKCS#7 in PEM or
-// DER, as Octavia reads them.
+// DER, as Octavia reads them. The passphrase opens the key here, and goes no further.
 func fromParts(certificate, key, intermediates, passphrase []byte) (*model.TLSContainer, error) {
 	chain, err := certificates(certificate)
 	if err != nil || len(chain) == 0 {
@@ -62,17 +46,18 @@ func fromParts(certificate, key, intermediates, passphrase []byte) (*model.TLSCo
 	if err != nil {
 		return nil, errors.New("its intermediates are neither certificates in PEM nor PKCS#7")
 	}
-	if block, _ := pem.Decode(key); block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {
-		return nil, errors.New("its key is none in PEM")
+	text, err := privatekey.Clear(string(key), string(passphrase))
+	if err != nil {
+		return nil, err
 	}
-	return container(chain[0], append(chain[1:], issuers...), string(key), string(bytes.TrimSpace(passphrase))), nil
+	return container(chain[0], append(chain[1:], issuers...), text), nil
 }
 
-func container(leaf *x509.Certificate, issuers []*x509.Certificate, key, passphrase string) *model.TLSContainer {
+func container(leaf *x509.Certificate, issuers []*x509.Certificate, key string) *model.TLSContainer {
 	text := encodePEM("CERTIFICATE", leaf.Raw)
 	sum := sha1.Sum([]byte(text)) //nolint:gosec // Octavia's name for a certificate
 	made := &model.TLSContainer{
-		ID: hex.EncodeToString(sum[:]), PrimaryCN: leaf.Subject.CommonName, Certificate: text, PrivateKey: key, Passphrase: passphrase,
+		ID: hex.EncodeToString(sum[:]), PrimaryCN: leaf.Subject.CommonName, Certificate: text, PrivateKey: key,
 	}
 	for _, issuer := range issuers {
 		made.Intermediates = append(made.Intermediates, encodePEM("CERTIFICATE", issuer.Raw))

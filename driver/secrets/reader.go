@@ -88,7 +88,7 @@ func split(ref string) (kind, id string, err error) {
 func (r *Reader) payload(ctx context.Context, ref, id string) ([]byte, error) {
 	client, err := r.connect(ctx)
 	if err != nil {
-		return nil, explain("secret", ref, err)
+		return nil, unavailable("secret", ref, err) // whatever Keystone says is not about the secret
 	}
 	secret, err := secrets.Get(ctx, client, id).Extract()
 	if err != nil {
@@ -117,7 +117,7 @@ func (r *Reader) payload(ctx context.Context, ref, id string) ([]byte, error) {
 func (r *Reader) container(ctx context.Context, ref, id string) (*model.TLSContainer, error) {
 	client, err := r.connect(ctx)
 	if err != nil {
-		return nil, explain("container", ref, err)
+		return nil, unavailable("container", ref, err) // whatever Keystone says is not about the container
 	}
 	container, err := containers.Get(ctx, client, id).Extract()
 	if err != nil {
@@ -158,5 +158,9 @@ func explain(what, ref string, err error) error {
 	case gophercloud.ResponseCodeIs(err, http.StatusNotAcceptable):
 		return fmt.Errorf("the %s %s is not stored as text or bytes", what, ref)
 	}
+	return unavailable(what, ref, err)
+}
+
+func unavailable(what, ref string, err error) error {
 	return fmt.Errorf("the %s %s cannot be read now: %w: %w", what, ref, ErrUnavailable, err)
 }

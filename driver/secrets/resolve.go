@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/xds/privatekey"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
@@ -62,11 +63,31 @@ func (r *Resolver) Resolve(ctx context.Context, tree, known *model.LoadBalancer)
 	return reasons
 }
 
-// usable says why what a place holds cannot be served.
+// usable says why what a place holds cannot be served. An encrypted key that was handed over is opened for good: nothing
+// else has to be given its passphrase, or time to use it.
 func usable(place model.Secret) error {
-	if err := translate.CheckSecret(place); err != nil {
+	err := open(place)
+	if err == nil {
+		err = translate.CheckSecret(place)
+	}
+	if err != nil {
 		return fmt.Errorf("what %s refers to cannot be used: %w", place.URL, err)
 	}
+	return nil
+}
+
+func open(place model.Secret) error {
+	locked := place.Certificate()
+	if locked == nil || !privatekey.Encrypted(locked.PrivateKey) {
+		return nil
+	}
+	key, err := privatekey.Clear(locked.PrivateKey, locked.Passphrase)
+	if err != nil {
+		return err
+	}
+	opened := *locked
+	opened.PrivateKey, opened.Passphrase = key, ""
+	place.SetCertificate(&opened)
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (s *Sender) deliver(ctx context.Context, message store.OutboxMessage) bool 
 	case superseded:
 		log.Info("status dropped: Octavia has it already, it accepted a newer call")
 		s.metrics.messages.WithLabelValues(outcomeDropped).Inc()
-		return s.sent(ctx, message, log)
+		return s.dropped(ctx, message, log)
 	}
 	begin := s.Now()
 	err = s.send(ctx, message, log)
@@ -72,18 +72,37 @@ func (s *Sender) deliver(ctx context.Context, message store.OutboxMessage) bool 
 // balancer is PENDING in Octavia, and Octavia refuses every other call for it before the driver hears of it. So a newer
 // intent means that the message was applied in full and only the answer, or our note of it, was lost. To send it again
 // would end the newer call's PENDING too early. (What the resync adds as intents are no calls; it leaves load balancers
-// alone that have a message here.) A message for a load balancer that was not PENDING may get lost by this; its records
-// are reported again by the newer call, or found by the resync.
+// alone that have a message here.) A message for a load balancer that was not PENDING may get lost by this: how objects
+// operate by it is reported again, see Outbox.OutboxDropped, the rest by the newer call or the resync.
 //
-// This is not for DELETED: there is no call after it.
+// This is not for DELETED: there is no call after it. Nor is it for messages that only say how objects operate: those end no
+// call, so that a newer one proves nothing.
 func (s *Sender) superseded(ctx context.Context, message store.OutboxMessage) (bool, error) {
 	newer, err := s.Outbox.HasNewerIntent(ctx, message)
-	return newer && !endsLoadBalancer(message), err
+	return newer && endsCall(message.Status) && !endsLoadBalancer(message), err
 }
 
-// send sends the message, without the records that Octavia cannot take.
+// endsCall reports whether a message says anything of how objects are provisioned.
+func endsCall(update model.StatusUpdate) bool {
+	return slices.ContainsFunc(kinds(), func(kind model.Kind) bool {
+		return slices.ContainsFunc(*update.Records(kind), func(record model.ObjectStatus) bool {
+			return record.ProvisioningStatus != ""
+		})
+	})
+}
+
+// send sends the message, in parts if it is long.
 func (s *Sender) send(ctx context.Context, message store.OutboxMessage, log *slog.Logger) error {
-	update := clone(message.Status)
+	for part := range parts(message.Status) {
+		if err := s.sendPart(ctx, message, part, log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendPart sends a part of a message, without the records that Octavia cannot take.
+func (s *Sender) sendPart(ctx context.Context, message store.OutboxMessage, update model.StatusUpdate, log *slog.Logger) error {
 	for {
 		err := s.Agent.Update(ctx, update)
 		var refused *RecordError
@@ -116,12 +135,15 @@ func (s *Sender) send(ctx context.Context, message store.OutboxMessage, log *slo
 }
 
 // gone reports whether the agent refused a record because Octavia does not have the object any more. Updates of listeners,
-// policies and rules say "not found"; a DELETED load balancer that was purged already is a None in Octavia's code.
+// policies and rules say "not found"; a DELETED load balancer that was purged already is a None in Octavia's code. "No row was
+// found" is SQLAlchemy's NoResultFound: a record that is just being deleted by the agent's process for an earlier attempt,
+// which goes on though nobody waits for it any more.
 func gone(refused *RecordError) bool {
 	if refused.Kind == model.KindLoadBalancer {
 		return strings.Contains(refused.Fault, "'NoneType' object has no attribute 'vip'")
 	}
-	return strings.HasSuffix(strings.TrimSuffix(strings.TrimSpace(refused.Fault), "."), "not found")
+	return strings.HasSuffix(strings.TrimSuffix(strings.TrimSpace(refused.Fault), "."), "not found") ||
+		strings.Contains(refused.Fault, "No row was found when one was required")
 }
 
 // poisonous counts a refusal and reports whether the record is to be left out. The load balancer's own record never is,
@@ -151,15 +173,27 @@ func passing(fault string) bool {
 
 // sent notes that a message is done with, even while the process ends. It returns false if that failed.
 func (s *Sender) sent(ctx context.Context, message store.OutboxMessage, log *slog.Logger) bool {
+	return s.end(ctx, message, log, func(ctx context.Context) error { return s.Outbox.OutboxSent(ctx, message.ID) })
+}
+
+// dropped is sent for a message that was not sent.
+func (s *Sender) dropped(ctx context.Context, message store.OutboxMessage, log *slog.Logger) bool {
+	return s.end(ctx, message, log, func(ctx context.Context) error { return s.Outbox.OutboxDropped(ctx, message) })
+}
+
+func (s *Sender) end(ctx context.Context, message store.OutboxMessage, log *slog.Logger, note func(context.Context) error) bool {
 	s.mu.Lock()
 	delete(s.refusals, message.ID)
 	delete(s.waiting, message.ID)
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bookkeeping)
 	defer cancel()
-	if err := s.Outbox.OutboxSent(ctx, message.ID); err != nil {
+	if err := note(ctx); err != nil {
 		log.Error("note the sent status", "error", err)
 		return false
+	}
+	if s.Sent != nil {
+		s.Sent()
 	}
 	return true
 }
@@ -177,14 +211,6 @@ func leaveOut(update *model.StatusUpdate, ref model.Ref) bool {
 	before := len(*list)
 	*list = slices.DeleteFunc(*list, func(record model.ObjectStatus) bool { return record.ID == ref.ID })
 	return len(*list) < before
-}
-
-func clone(update model.StatusUpdate) model.StatusUpdate {
-	for _, kind := range kinds() {
-		list := update.Records(kind)
-		*list = slices.Clone(*list)
-	}
-	return update
 }
 
 func records(update model.StatusUpdate) int {

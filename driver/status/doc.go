@@ -1,11 +1,13 @@
 // Package status is this project's side of the driver-agent's sockets: it reads load balancers from Octavia and reports
 // how they fare.
 //
-//	get.sock    ─► Agent.LoadBalancer ─► NewPlan(tree, known, intents) ─► what to publish
+//	get.sock    ─► Agent.LoadBalancer ─► NewPlan(tree, intents) ─► what to publish
 //	                                        │
-//	status.sock ◄─ Agent.Update ◄─ Sender ◄─ outbox ◄─ Report(plan, rejected) or Failed(plan)
+//	status.sock ◄─ Agent.Update ◄─ Sender ◄─ outbox ◄─ Report(plan, rejected, health) or Failed(plan)
+//	                                          ▲
+//	               driver/health ─► Difference(tree, health), when an amphora says something new
 //
-// Plan, Report and Failed are pure. Agent speaks the protocol and keeps no state. Sender drains the store's outbox, so
+// Plan, Report, Failed, and Operating, by which all of them say how objects operate, are pure. Agent speaks the protocol and keeps no state. Sender drains the store's outbox, so
 // that a status survives the process and an absent driver-agent.
 //
 // Four facts of the driver-agent shape it (octavia/api/drivers/driver_agent, Octavia 19):

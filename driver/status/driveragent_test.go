@@ -80,10 +80,10 @@ func TestRealAgentReportsAndReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := status.NewPlan(tree, nil, []model.Intent{{
+	plan := status.NewPlan(tree, []model.Intent{{
 		LoadBalancerID: id, Op: model.OpCreate, Object: model.Ref{Kind: model.KindLoadBalancer, ID: id},
 	}})
-	if err := agent.Update(t.Context(), status.Report(plan, nil)); err != nil {
+	if err := agent.Update(t.Context(), status.Report(plan, nil, status.Health{})); err != nil {
 		t.Fatal(err)
 	}
 	for _, ref := range plan.Touched {

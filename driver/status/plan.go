@@ -19,28 +19,26 @@ type Plan struct {
 	// from the root of the tree down.
 	Touched []model.Ref
 
-	// tree is what was read, deleted objects included; known is what was published before.
-	tree, known *model.LoadBalancer
+	// tree is what was read, deleted objects included.
+	tree *model.LoadBalancer
 	// locked are the objects that the calls set to PENDING.
 	locked refSet
 	// failing are the objects that the calls were about: a failure is theirs, not that of their parents.
 	failing refSet
-	// swayed are objects whose operating status the calls may have changed without naming them.
-	swayed refSet
 }
 
-// NewPlan compares. tree is Octavia's (Agent.LoadBalancer) and may be nil if Octavia does not have it; known is the tree
-// that was published before and may be nil; intents are the unfinished ones, oldest first.
+// NewPlan compares. tree is Octavia's (Agent.LoadBalancer) and may be nil if Octavia does not have it; intents are the
+// unfinished ones, oldest first.
 //
-// When the tree cannot be read although the load balancer exists (ErrNoAnswer), known may stand in for it: that is good
-// enough to delete the load balancer or to report a failure.
+// When the tree cannot be read although the load balancer exists (ErrNoAnswer), the one that was published before may stand
+// in for it: that is good enough to delete the load balancer or to report a failure.
 //
 // Ids are never used twice, so a deletion wins over whatever else the intents say of an object.
-func NewPlan(tree, known *model.LoadBalancer, intents []model.Intent) Plan {
+func NewPlan(tree *model.LoadBalancer, intents []model.Intent) Plan {
 	if tree == nil {
 		return Plan{}
 	}
-	plan := Plan{LoadBalancerID: tree.ID, tree: tree, known: known, locked: refSet{}, failing: refSet{}, swayed: refSet{}}
+	plan := Plan{LoadBalancerID: tree.ID, tree: tree, locked: refSet{}, failing: refSet{}}
 	deleted := deletions(tree, intents)
 	root := model.Ref{Kind: model.KindLoadBalancer, ID: tree.ID}
 	failover := false
@@ -143,23 +141,5 @@ func (p *Plan) lock(intent model.Intent) {
 		p.failing.add(members...)
 	case model.OpUpdate, model.OpDelete, model.OpFailover:
 	}
-	parents := above(p.tree, object, intent.ParentID)
-	p.locked.add(parents...)
-	p.sway(object, parents)
-}
-
-// sway notes whose operating status a call may change although it does not name them: a pool serves once a listener or a
-// policy uses it, and members have a monitor or not. The comparison with what was published before shows this too, but
-// not after a crash between the publication and its report.
-func (p *Plan) sway(object model.Ref, parents []model.Ref) {
-	switch object.Kind {
-	case model.KindListener, model.KindL7Policy:
-		for _, pool := range p.tree.Pools {
-			p.swayed.add(model.Ref{Kind: model.KindPool, ID: pool.ID})
-		}
-	case model.KindHealthMonitor:
-		for _, parent := range parents {
-			p.swayed.add(memberRefs(p.tree, parent.ID)...)
-		}
-	}
+	p.locked.add(above(p.tree, object, intent.ParentID)...)
 }

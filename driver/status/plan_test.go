@@ -64,7 +64,7 @@ func TestPlan(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			plan := status.NewPlan(sample(), nil, test.intents)
+			plan := status.NewPlan(sample(), test.intents)
 			if got := names(plan.Touched); got != test.touched {
 				t.Errorf("touched %q, want %q", got, test.touched)
 			}
@@ -78,16 +78,16 @@ func TestPlan(t *testing.T) {
 func TestPlanDesired(t *testing.T) {
 	ids := func(lb *model.LoadBalancer) string {
 		// All objects that are left, by way of a plan that touches them.
-		return names(status.NewPlan(lb, nil, []model.Intent{intent(model.OpCreate, model.KindLoadBalancer, "lb", "")}).Touched)
+		return names(status.NewPlan(lb, []model.Intent{intent(model.OpCreate, model.KindLoadBalancer, "lb", "")}).Touched)
 	}
 	t.Run("whole", func(t *testing.T) {
-		plan := status.NewPlan(sample(), nil, nil)
+		plan := status.NewPlan(sample(), nil)
 		if diff := cmp.Diff(sample(), plan.Desired); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 	t.Run("pool deleted", func(t *testing.T) {
-		plan := status.NewPlan(sample(), nil, []model.Intent{
+		plan := status.NewPlan(sample(), []model.Intent{
 			intent(model.OpDelete, model.KindPool, "p1", ""), intent(model.OpDelete, model.KindPool, "p2", ""),
 		})
 		if got, want := ids(plan.Desired), "l1 l2 lb m4 m5 p3 q1 q2 r1 r2"; got != want {
@@ -99,7 +99,7 @@ func TestPlanDesired(t *testing.T) {
 		}
 	})
 	t.Run("children deleted", func(t *testing.T) {
-		plan := status.NewPlan(sample(), nil, []model.Intent{
+		plan := status.NewPlan(sample(), []model.Intent{
 			intent(model.OpDelete, model.KindListener, "l2", ""), intent(model.OpDelete, model.KindMember, "m1", "p1"),
 			intent(model.OpDelete, model.KindHealthMonitor, "h1", "p1"), intent(model.OpDelete, model.KindL7Policy, "q2", "l1"),
 			intent(model.OpDelete, model.KindL7Rule, "r1", "q1"), batch("p3", "m5"),
@@ -109,24 +109,24 @@ func TestPlanDesired(t *testing.T) {
 		}
 	})
 	t.Run("the pool's listener deleted", func(t *testing.T) {
-		plan := status.NewPlan(sample(), nil, []model.Intent{intent(model.OpDelete, model.KindListener, "l1", "")})
+		plan := status.NewPlan(sample(), []model.Intent{intent(model.OpDelete, model.KindListener, "l1", "")})
 		if plan.Desired.Pools[0].ListenerID != "" {
 			t.Error("the pool still names its listener")
 		}
 	})
 	t.Run("load balancer deleted", func(t *testing.T) {
-		plan := status.NewPlan(sample(), nil, []model.Intent{intent(model.OpDelete, model.KindLoadBalancer, "lb", "")})
+		plan := status.NewPlan(sample(), []model.Intent{intent(model.OpDelete, model.KindLoadBalancer, "lb", "")})
 		if plan.Desired != nil {
 			t.Error("a deleted load balancer is desired")
 		}
 	})
 	t.Run("gone", func(t *testing.T) {
-		plan := status.NewPlan(nil, sample(), []model.Intent{intent(model.OpCreate, model.KindLoadBalancer, "lb", "")})
+		plan := status.NewPlan(nil, []model.Intent{intent(model.OpCreate, model.KindLoadBalancer, "lb", "")})
 		plan.TouchAll()
 		if plan.Desired != nil || plan.LoadBalancerID != "" {
 			t.Error("something is desired")
 		}
-		if report, failed := status.Report(plan, nil), status.Failed(plan); !report.Empty() || !failed.Empty() {
+		if report, failed := status.Report(plan, nil, status.Health{}), status.Failed(plan); !report.Empty() || !failed.Empty() {
 			t.Errorf("reported: %v, %v", report, failed)
 		}
 	})
@@ -139,7 +139,7 @@ func TestPlanCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	desired := status.NewPlan(tree, nil, nil).Desired
+	desired := status.NewPlan(tree, nil).Desired
 	desired.Flavor["k"] = "changed"
 	desired.Listeners[0].Name = "changed"
 	desired.Listeners[0].InsertHeaders["X-Forwarded-For"] = "changed"
@@ -158,7 +158,7 @@ func TestPlanCopies(t *testing.T) {
 }
 
 func TestPlanDeletesChildrenFirst(t *testing.T) {
-	plan := status.NewPlan(sample(), nil, []model.Intent{intent(model.OpDelete, model.KindLoadBalancer, "lb", "")})
+	plan := status.NewPlan(sample(), []model.Intent{intent(model.OpDelete, model.KindLoadBalancer, "lb", "")})
 	if last := plan.Deleted[len(plan.Deleted)-1]; last.ID != "lb" {
 		t.Errorf("the last is %v", last)
 	}

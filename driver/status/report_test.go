@@ -12,7 +12,7 @@ import (
 func TestReport(t *testing.T) {
 	create, update, remove := model.OpCreate, model.OpUpdate, model.OpDelete
 	tests := map[string]struct {
-		// change makes the tree from the sample; known is the sample as it is, unless fresh.
+		// change makes the tree from the sample; what was reported is the sample as it is, unless fresh.
 		change   func(lb *model.LoadBalancer)
 		fresh    bool
 		intents  []model.Intent
@@ -25,7 +25,7 @@ func TestReport(t *testing.T) {
 l1 ACTIVE ONLINE
 l2 ACTIVE ONLINE
 lb ACTIVE ONLINE
-m1 ACTIVE -
+m1 ACTIVE OFFLINE
 m2 ACTIVE DRAINING
 m3 ACTIVE NO_MONITOR
 m4 ACTIVE OFFLINE
@@ -44,6 +44,7 @@ r2 ACTIVE ONLINE`,
 l1 - ONLINE
 l2 - ONLINE
 lb ACTIVE ONLINE
+m1 - OFFLINE
 m2 - DRAINING
 m3 - NO_MONITOR
 m4 - OFFLINE
@@ -64,12 +65,12 @@ r2 - ONLINE`,
 			intents: []model.Intent{
 				intent(update, model.KindLoadBalancer, "lb", ""), intent(update, model.KindPool, "p2", ""),
 			},
-			want: "l1 ACTIVE ONLINE\nl2 - OFFLINE\nlb ACTIVE OFFLINE\np2 ACTIVE OFFLINE",
+			want: "l1 ACTIVE OFFLINE\nl2 - OFFLINE\nlb ACTIVE OFFLINE\np1 - OFFLINE\np2 ACTIVE OFFLINE",
 		},
 		"member weight": {
 			change:  func(lb *model.LoadBalancer) { lb.Pools[1].Members[0].Weight = 0 },
 			intents: []model.Intent{intent(update, model.KindMember, "m3", "p2")},
-			want:    "l1 ACTIVE ONLINE\nlb ACTIVE ONLINE\nm3 ACTIVE DRAINING\np2 ACTIVE ONLINE",
+			want:    "l1 ACTIVE ONLINE\nlb ACTIVE ERROR\nm3 ACTIVE DRAINING\np2 ACTIVE ERROR",
 		},
 		"member deleted": {
 			intents: []model.Intent{intent(remove, model.KindMember, "m3", "p2")},
@@ -78,16 +79,15 @@ r2 - ONLINE`,
 		"a listener takes an unused pool": {
 			change:  func(lb *model.LoadBalancer) { lb.Listeners[1].DefaultPoolID = "p3" },
 			intents: []model.Intent{intent(update, model.KindListener, "l2", "")},
-			want:    "l2 ACTIVE ONLINE\nlb ACTIVE ONLINE\np1 - ONLINE\np2 - ONLINE\np3 - ONLINE",
+			want:    "l2 ACTIVE ONLINE\nlb ACTIVE ONLINE\np3 - ONLINE",
 		},
 		"the last user of a pool goes": {
 			intents: []model.Intent{intent(remove, model.KindL7Policy, "q1", "l1")},
-			want: "l1 ACTIVE ONLINE\nlb ACTIVE ONLINE\np1 - ONLINE\np2 - OFFLINE\np3 - OFFLINE\nq1 DELETED -\n" +
-				"r1 DELETED -\nr2 DELETED -",
+			want:    "l1 ACTIVE ONLINE\nlb ACTIVE ONLINE\np2 - OFFLINE\nq1 DELETED -\nr1 DELETED -\nr2 DELETED -",
 		},
 		"the monitor goes": {
 			intents: []model.Intent{intent(remove, model.KindHealthMonitor, "h1", "p1")},
-			want: "h1 DELETED -\nl1 ACTIVE ONLINE\nl2 ACTIVE ONLINE\nlb ACTIVE ONLINE\nm1 - NO_MONITOR\nm2 - DRAINING\n" +
+			want: "h1 DELETED -\nl1 ACTIVE ONLINE\nl2 ACTIVE ONLINE\nlb ACTIVE ONLINE\nm1 - NO_MONITOR\n" +
 				"p1 ACTIVE ONLINE",
 		},
 		"a listener is refused": {
@@ -95,18 +95,18 @@ r2 - ONLINE`,
 			rejected: []model.Ref{
 				{Kind: model.KindListener, ID: "l1"}, {Kind: model.KindPool, ID: "p1"}, {Kind: model.KindPool, ID: "not here"},
 			},
-			want: "l1 ERROR -\nlb ACTIVE ONLINE\np1 ERROR -\np2 - ONLINE\np3 - OFFLINE",
+			want: "l1 ERROR -\nlb ACTIVE ONLINE\np1 ERROR -",
 		},
 		"a rule is refused, and with it its listener left out": {
 			intents:  []model.Intent{intent(create, model.KindL7Rule, "r1", "q1")},
 			rejected: []model.Ref{{Kind: model.KindL7Rule, ID: "r1"}},
-			want:     "l1 ACTIVE ERROR\nlb ACTIVE ONLINE\nq1 ACTIVE ONLINE\nr1 ERROR -",
+			want:     "l1 ACTIVE ERROR\nlb ACTIVE DEGRADED\nq1 ACTIVE ONLINE\nr1 ERROR -",
 		},
 		"a policy is refused of a listener that is down": {
 			change:   func(lb *model.LoadBalancer) { lb.Listeners[0].AdminStateUp = false },
 			intents:  []model.Intent{intent(update, model.KindListener, "l1", "")},
 			rejected: []model.Ref{{Kind: model.KindL7Policy, ID: "q1"}},
-			want:     "l1 ACTIVE OFFLINE\nlb ACTIVE ONLINE\np1 - ONLINE\np2 - ONLINE\np3 - OFFLINE\nq1 ERROR -",
+			want:     "l1 ACTIVE OFFLINE\nlb ACTIVE ONLINE\np2 - OFFLINE\nq1 ERROR -",
 		},
 		"the load balancer is refused": {
 			intents:  []model.Intent{intent(update, model.KindLoadBalancer, "lb", "")},
@@ -135,9 +135,10 @@ r2 DELETED -`,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			tree, known := sample(), sample()
-			if test.fresh {
-				known = nil
+			tree := sample()
+			health := status.Health{Now: noon}
+			if !test.fresh {
+				health.Before = status.Operating(sample(), status.Health{Published: true, Now: noon})
 			}
 			if test.change != nil {
 				test.change(tree)
@@ -146,7 +147,7 @@ r2 DELETED -`,
 			for _, ref := range test.rejected {
 				rejected[ref] = "Envoy says no"
 			}
-			got := lines(status.Report(status.NewPlan(tree, known, test.intents), rejected))
+			got := lines(status.Report(status.NewPlan(tree, test.intents), rejected, health))
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -165,7 +166,7 @@ func TestReportNeverNamesAnObjectTwice(t *testing.T) {
 			intents = append(intents, intent(op, kind, id, ""))
 		}
 	}
-	update := status.Report(status.NewPlan(sample(), nil, append(intents, batch("p3", "m5"))), nil)
+	update := status.Report(status.NewPlan(sample(), append(intents, batch("p3", "m5"))), nil, status.Health{})
 	seen := map[string]bool{}
 	for _, kind := range []model.Kind{
 		model.KindLoadBalancer, model.KindListener, model.KindPool, model.KindMember, model.KindHealthMonitor,
@@ -184,7 +185,7 @@ func TestReportNeverNamesAnObjectTwice(t *testing.T) {
 }
 
 func TestTouchAllReportsWhatStays(t *testing.T) {
-	plan := status.NewPlan(sample(), sample(), []model.Intent{intent(model.OpDelete, model.KindMember, "m1", "p1")})
+	plan := status.NewPlan(sample(), []model.Intent{intent(model.OpDelete, model.KindMember, "m1", "p1")})
 	plan.TouchAll()
 	if got, want := names(plan.Touched), "h1 l1 l2 lb m2 m3 m4 m5 p1 p2 p3 q1 q2 r1 r2"; got != want {
 		t.Errorf("touched %s", got)
@@ -228,14 +229,14 @@ func TestFailed(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := lines(status.Failed(status.NewPlan(sample(), sample(), test.intents)))
+			got := lines(status.Failed(status.NewPlan(sample(), test.intents)))
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
 	t.Run("failover", func(t *testing.T) {
-		plan := status.NewPlan(sample(), sample(), []model.Intent{intent(model.OpFailover, model.KindLoadBalancer, "lb", "")})
+		plan := status.NewPlan(sample(), []model.Intent{intent(model.OpFailover, model.KindLoadBalancer, "lb", "")})
 		if got := lines(status.Failed(plan)); got != "lb ERROR -" {
 			t.Errorf("got %s", got)
 		}

@@ -29,6 +29,8 @@ type Outbox interface {
 	// Outbox returns messages that are due, at most one a load balancer: its oldest.
 	Outbox(ctx context.Context, now time.Time) ([]store.OutboxMessage, error)
 	OutboxSent(ctx context.Context, id int64) error
+	// OutboxDropped takes a message that was not sent; how objects operate by it will be reported again.
+	OutboxDropped(ctx context.Context, message store.OutboxMessage) error
 	OutboxFailed(ctx context.Context, id int64, cause string, next time.Time) error
 	// HasNewerIntent reports whether a call for the message's load balancer was accepted after the message was written.
 	HasNewerIntent(ctx context.Context, message store.OutboxMessage) (bool, error)
@@ -44,6 +46,8 @@ type SenderOptions struct {
 	Outbox Outbox
 	Agent  Updater
 	Logger *slog.Logger
+	// Sent is called when a message is out of the outbox; it may be nil.
+	Sent func()
 	// Registry takes the metrics; nil keeps none.
 	Registry prometheus.Registerer
 	// Now is the clock; nil is time.Now.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type fakeOutbox struct {
 	messages []store.OutboxMessage
 	due      map[int64]time.Time
 	newer    map[int64]bool
+	dropped  []int64
 	// stolen are messages that another controller sends between our look and our send.
 	stolen map[int64]bool
 	// failNewer makes HasNewerIntent fail.
@@ -62,6 +64,13 @@ func (o *fakeOutbox) OutboxSent(_ context.Context, id int64) error {
 	defer o.mu.Unlock()
 	o.messages[id-1].ID = 0
 	return nil
+}
+
+func (o *fakeOutbox) OutboxDropped(ctx context.Context, message store.OutboxMessage) error {
+	o.mu.Lock()
+	o.dropped = append(o.dropped, message.ID)
+	o.mu.Unlock()
+	return o.OutboxSent(ctx, message.ID)
 }
 
 func (o *fakeOutbox) OutboxFailed(_ context.Context, id int64, cause string, next time.Time) error {
@@ -273,6 +282,34 @@ func TestSenderDropsWhatOctaviaHas(t *testing.T) {
 		b.expect(t, "gone DELETED -")
 		b.expectEmpty(t)
 		expectCounters(t, b, "dropped", 1)
+		if !slices.Equal(b.outbox.dropped, []int64{old}) {
+			t.Errorf("noted as dropped: %v", b.outbox.dropped)
+		}
+	})
+}
+
+// A call for a load balancer that was not PENDING says nothing about a message that ends no call.
+func TestSenderSendsHealthWhateverCallsCome(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		health := model.StatusUpdate{Members: []model.ObjectStatus{{ID: "m1", OperatingStatus: model.OperatingError}}}
+		b.outbox.newer = map[int64]bool{b.outbox.add(lbID, health): true}
+		b.sender.Wake()
+		b.expect(t, "m1 - ERROR")
+		b.expectEmpty(t)
+		expectCounters(t, b, "dropped", 0)
+	})
+}
+
+func TestSenderTellsThatAMessageIsOut(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		out := 0
+		b.sender.Sent = func() { out++ }
+		b.outbox.add(lbID, active(lbID))
+		b.sender.Wake()
+		b.expect(t, lbID+" ACTIVE ONLINE")
+		if out != 1 {
+			t.Errorf("told %d times", out)
+		}
 	})
 }
 
@@ -313,6 +350,47 @@ func TestSenderLeavesOutWhatIsGone(t *testing.T) {
 		b.sender.Wake()
 		b.expect(t, lbID+" ACTIVE ONLINE, l2 ACTIVE -")
 		b.expectEmpty(t)
+	})
+}
+
+// A long deletion whose answer came too late goes on in the agent, and the second attempt meets it.
+func TestSenderLeavesOutWhatIsBeingDeleted(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		b.agent.refuse = func(update model.StatusUpdate) error {
+			if len(update.Members) > 0 && update.Members[0].ID == "m1" {
+				return &status.RecordError{Kind: model.KindMember, ID: "m1", Fault: "No row was found when one was required"}
+			}
+			return nil
+		}
+		b.outbox.add(lbID, update(model.KindMember, "m1", "m2"))
+		b.sender.Wake()
+		b.expect(t, lbID+" ACTIVE ONLINE, m2 ACTIVE -")
+		b.expectEmpty(t)
+	})
+}
+
+// TestSenderSendsLongMessagesInParts: no request of the driver-agent may last longer than is waited for its answer.
+func TestSenderSendsLongMessagesInParts(t *testing.T) {
+	run(t, func(t *testing.T, b *bench) {
+		var members []string
+		for i := range 250 {
+			members = append(members, fmt.Sprint("m", i))
+		}
+		b.outbox.add(lbID, update(model.KindMember, members...))
+		b.sender.Wake()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		sent := b.agent.all()
+		if len(sent) != 3 {
+			t.Fatalf("%d requests: %v", len(sent), sent)
+		}
+		for i, request := range sent {
+			if last := i == 2; strings.Contains(request, lbID) != last {
+				t.Errorf("request %d: %s", i, request)
+			}
+		}
+		b.expectEmpty(t)
+		expectCounters(t, b, "sent", 1)
 	})
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // ErrUnknownKey is wrapped by the error of Open when the keyring lacks the key.
-var ErrUnknownKey = errors.New("the key is not in the key file")
+var ErrUnknownKey = errors.New("the key is not among those of store.key_file or store.key_ref")
 
 // keySize is that of AES-256, in bytes.
 const keySize = 32
@@ -31,7 +31,9 @@ type Keyring struct {
 }
 
 // Parse reads a key file: one key a line, an id and 32 bytes in base64, separated by blanks. The first key seals, all
-// open. Empty lines and those that start with # are skipped. No error holds any part of a key.
+// open. Empty lines and those that start with # are skipped. The payload of a secret has the same format.
+//
+// No error holds any part of a key, nor an id: in a line that is wrong, it may be the key.
 func Parse(file []byte) (*Keyring, error) {
 	ring := &Keyring{ciphers: map[string]cipher.AEAD{}}
 	for i, line := range strings.Split(string(file), "\n") {
@@ -47,11 +49,11 @@ func Parse(file []byte) (*Keyring, error) {
 			return nil, fmt.Errorf("line %d: the key's id is longer than %d bytes", i+1, maxID)
 		}
 		if ring.ciphers[id] != nil {
-			return nil, fmt.Errorf("line %d: the id %q is taken by a line above", i+1, id)
+			return nil, fmt.Errorf("line %d: its id is taken by a line above", i+1)
 		}
 		key, err := base64.StdEncoding.DecodeString(fields[1])
 		if err != nil || len(key) != keySize {
-			return nil, fmt.Errorf("line %d: the key %q is not %d bytes in base64; `octavia-envoy db new-key` prints a line", i+1, id, keySize)
+			return nil, fmt.Errorf("line %d: its key is not %d bytes in base64; `octavia-envoy db new-key` prints a line", i+1, keySize)
 		}
 		block, err := aes.NewCipher(key)
 		if err != nil {

@@ -67,6 +67,7 @@ func TestParse(t *testing.T) {
 		"no id":     key,
 		"three":     "a " + key + " b",
 		"short":     "a " + key[:8],
+		"exchanged": key + " a",
 		"no base64": "a " + strings.Repeat("!", len(key)),
 		"twice":     "a " + key + "\na " + key,
 		"long id":   strings.Repeat("a", 65) + " " + key,

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/octavia-envoy/octavia-envoy/test/pki"
 )
 
 // loadbalancerCLI runs the CLI with words that may have spaces in them, and returns what it prints, its errors too.
@@ -143,10 +145,13 @@ func (c *cloud) createProfiles(t *testing.T) string {
 	return string(said)
 }
 
-// TestFlavorProfiles runs the script that makes the profiles that ship, twice, and makes a load balancer with each.
+// TestFlavorProfiles runs the script that makes the profiles that ship, twice, and makes a load balancer with each, in clear and
+// with TLS.
 func TestFlavorProfiles(t *testing.T) {
 	c := shared
 	names := []string{"high-throughput", "low-latency", "tls-offload"}
+	root, issuer := issuers(t)
+	certificate := c.bundle(t, issuer.Issue(pki.Options{Names: []string{"www.example.com"}}))
 	t.Cleanup(func() {
 		for _, name := range names {
 			c.deleteFlavor(t, name)
@@ -165,10 +170,15 @@ func TestFlavorProfiles(t *testing.T) {
 		if !strings.Contains(strings.Join(names, " "), name) {
 			continue
 		}
-		s := c.populate(t, "e2e-"+name, []fields{listener("web", "HTTP", 80, "web")}, []fields{pool("web", "HTTP", c.members(80))},
-			fields{"flavor_id": flavor.ID})
+		s := c.populate(t, "e2e-"+name, []fields{listener("web", "HTTP", 80, "web"), terminated("secure", 443, "web", certificate)},
+			[]fields{pool("web", "HTTP", c.members(80))}, fields{"flavor_id": flavor.ID})
 		if got := c.spread(t, s.at(80), 10); got["member1"] == 0 || got["member2"] == 0 {
 			t.Errorf("%s: 10 requests met %v", name, got)
+		}
+		config := trusting(root, "www.example.com")
+		config.NextProtos = []string{"h2"}
+		if response, body := c.ask(t, c.tlsClient(t, config), "https://"+s.at(443)+"/"); response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
+			t.Errorf("%s, by TLS: %s %s: %s", name, response.Proto, response.Status, body)
 		}
 	}
 }

@@ -155,9 +155,9 @@ func (s *tree) refusedLoadBalancers(t *testing.T) []refusal {
 			listener("web", "HTTP", 80, ""), listener("sctp", "SCTP", 9000, ""),
 		}}, "listeners[1].protocol: Envoy has no SCTP; use a TCP listener, or the provider amphora for SCTP."),
 		refused("health monitor of a whole load balancer", fields{"pools": []fields{pool("web", "HTTP", s.members(80), fields{
-			"healthmonitor": fields{"type": "HTTP", "delay": 5, "timeout": 3, "max_retries": 3},
-		})}, "listeners": []fields{listener("web", "HTTP", 80, "web")}}, "pools[0].healthmonitor: Health monitors are not supported yet; "+
-			"use the pool without one and take members that are down out with admin_state_up false."),
+			"healthmonitor": fields{"type": "HTTP", "delay": 0, "timeout": 3, "max_retries": 3},
+		})}, "listeners": []fields{listener("web", "HTTP", 80, "web")}},
+			"pools[0].healthmonitor.delay: A delay of 0 seconds or of more than 2147483 is not supported; use one between."),
 		flavor("topology ACTIVE_STANDBY", `{"loadbalancer_topology": "ACTIVE_STANDBY"}`,
 			"The topology ACTIVE_STANDBY is not supported yet; use a flavor with loadbalancer_topology SINGLE."),
 		flavor("unknown key of a flavor", `{"colour": "green"}`, `flavor.colour is unknown. flavor has the keys access_log`),
@@ -271,9 +271,9 @@ func (s *tree) refusedPools(t *testing.T) []refusal {
 			body: fields{"member": s.member(2, 80, fields{"request_sriov": true})},
 		},
 		{
-			name: "health monitor", status: ours, sentence: unsupported + "Health monitors are not supported yet; " +
-				"use the pool without one and take members that are down out with admin_state_up false.",
-			cli: "loadbalancer healthmonitor create --type HTTP --delay 5 --timeout 3 --max-retries 3 " + s.id(t, "pool web"),
+			name: "health monitor", status: ours, sentence: unsupported + "A timeout of more than 50 seconds is not supported: " +
+				"a member that never answers would hold up each change of its pool for so long; use a shorter one.",
+			cli: "loadbalancer healthmonitor create --type HTTP --delay 5 --timeout 51 --max-retries 3 " + s.id(t, "pool web"),
 		},
 	}
 }

@@ -11,14 +11,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/octavia-envoy/octavia-envoy/test/pki"
 )
 
-// tlsMember is a member of the test's own at a port of the lab's first: it answers who its client is and what was asked for.
-func (c *cloud) tlsMember(t *testing.T, port int, config *tls.Config) {
+// tlsMember is a member of the test's own at a port of the lab's first: it answers who its client is and what was asked for,
+// and in a header, Member, its port.
+func (c *cloud) tlsMember(t *testing.T, port int, config *tls.Config) *httptest.Server {
 	t.Helper()
 	var listener net.Listener
 	err := inNamespace(c.env["OE_MEMBER1_NETNS"], func() error {
@@ -36,11 +38,13 @@ func (c *cloud) tlsMember(t *testing.T, port int, config *tls.Config) {
 			if len(r.TLS.PeerCertificates) > 0 {
 				client = r.TLS.PeerCertificates[0].Subject.CommonName
 			}
+			w.Header().Set("Member", strconv.Itoa(port))
 			_, _ = fmt.Fprintf(w, "%s asks %q by %s, %s", client, r.TLS.ServerName, r.Proto, tls.VersionName(r.TLS.Version))
 		}),
 	}}
 	server.StartTLS()
 	t.Cleanup(server.Close)
+	return server
 }
 
 // TestReEncryption has members that speak TLS: with a certificate that is checked or not, and asking for the load balancer's.

@@ -24,7 +24,7 @@ type responder struct {
 	server *http.Server
 	mu     sync.Mutex
 	// answers are by serial number; a certificate that has none is kept waiting.
-	answers map[string][]byte
+	answers map[string]func() []byte
 	asked   map[string]int
 }
 
@@ -36,7 +36,7 @@ func newResponder(t *testing.T) *responder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &responder{url: "http://" + listener.Addr().String() + "/ocsp", answers: map[string][]byte{}, asked: map[string]int{}}
+	r := &responder{url: "http://" + listener.Addr().String() + "/ocsp", answers: map[string]func() []byte{}, asked: map[string]int{}}
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: patience}
 	go func() { _ = r.server.Serve(listener) }()
 	t.Cleanup(func() { _ = r.server.Close() })
@@ -63,7 +63,7 @@ func (r *responder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		r.mu.Unlock()
 		if answer != nil {
 			w.Header().Set("Content-Type", "application/ocsp-response")
-			_, _ = w.Write(answer)
+			_, _ = w.Write(answer())
 			return
 		}
 		select {
@@ -76,6 +76,11 @@ func (r *responder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 
 // says sets the answer about a certificate.
 func (r *responder) says(certificate pki.Certificate, answer []byte) {
+	r.makes(certificate, func() []byte { return answer })
+}
+
+// makes sets what makes the answers about a certificate.
+func (r *responder) makes(certificate pki.Certificate, answer func() []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answers[certificate.Leaf.SerialNumber.Text(16)] = answer

@@ -32,15 +32,31 @@ type proxy struct {
 // start runs an Envoy that serves a member with a flavor until the end of the benchmark.
 func start(b *testing.B, flavor map[string]any, member netip.AddrPort) *proxy {
 	b.Helper()
+	p := launch(b, flavor, member, model.Listener{Protocol: model.ProtocolHTTP})
+	testkit.Eventually(b, func() error {
+		response, err := http.Get("http://" + p.address + "/")
+		if err != nil {
+			return err
+		}
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("answered %s", response.Status)
+		}
+		return response.Body.Close()
+	})
+	return p
+}
+
+// launch runs an Envoy with one listener and does not wait for it.
+func launch(b *testing.B, flavor map[string]any, member netip.AddrPort, listener model.Listener) *proxy {
+	b.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	place := netip.MustParseAddrPort(free.Addr().String())
 	require.NoError(b, free.Close())
+	listener.ID, listener.ProtocolPort, listener.DefaultPoolID = "web", int(place.Port()), "pool"
+	listener.AdminStateUp, listener.ConnectionLimit = true, -1
 	resources, err := translate.LoadBalancer(&model.LoadBalancer{
-		ID: "lb", VIPAddress: "127.0.0.1", AdminStateUp: true, Flavor: flavor,
-		Listeners: []model.Listener{{
-			ID: "web", Protocol: model.ProtocolHTTP, ProtocolPort: int(place.Port()), DefaultPoolID: "pool", AdminStateUp: true, ConnectionLimit: -1,
-		}},
+		ID: "lb", VIPAddress: "127.0.0.1", AdminStateUp: true, Flavor: flavor, Listeners: []model.Listener{listener},
 		Pools: []model.Pool{{
 			ID: "pool", Protocol: model.ProtocolHTTP, LBAlgorithm: model.AlgorithmRoundRobin, AdminStateUp: true,
 			Members: []model.Member{{
@@ -65,18 +81,7 @@ func start(b *testing.B, flavor map[string]any, member netip.AddrPort) *proxy {
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
-	p := &proxy{address: place.String(), pid: command.Process.Pid}
-	testkit.Eventually(b, func() error {
-		response, err := http.Get("http://" + p.address + "/")
-		if err != nil {
-			return err
-		}
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("answered %s", response.Status)
-		}
-		return response.Body.Close()
-	})
-	return p
+	return &proxy{address: place.String(), pid: command.Process.Pid}
 }
 
 // cpu is the time that the threads of the Envoy have run.

@@ -9,8 +9,11 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,16 +22,20 @@ import (
 	"time"
 
 	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
+	"github.com/gophercloud/gophercloud/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/driver/secrets"
 	"github.com/octavia-envoy/octavia-envoy/store"
+	"github.com/octavia-envoy/octavia-envoy/store/seal"
 	"github.com/octavia-envoy/octavia-envoy/store/storetest"
 	"github.com/octavia-envoy/octavia-envoy/test/pki"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
+	"github.com/octavia-envoy/octavia-envoy/xds/privatekey"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
@@ -48,24 +55,23 @@ func mark(tb testing.TB, key string) *marked {
 		tb.Fatal("no key")
 	}
 	m := &marked{tb: tb}
-	for line := range strings.SplitSeq(key, "\n") {
+	// The first half of an RSA key is its modulus, which its certificate has as well. The secret is further on.
+	secret := key[len(key)/2:]
+	for line := range strings.SplitSeq(secret[strings.Index(secret, "\n")+1:], "\n") {
 		const long = 40
 		if len(line) > long && !strings.Contains(line, "-----") {
 			m.traces = append(m.traces, []byte(line[:long]))
 		}
 	}
 	const part = 16
-	// The start of a key in PKCS#8 is the same for all: its secret is further on.
-	for start := len(block.Bytes) / 4; start+part <= len(block.Bytes); start += part {
+	for start := len(block.Bytes) / 2; start+part <= len(block.Bytes); start += part {
 		bytes := block.Bytes[start : start+part]
 		m.traces = append(m.traces, bytes, []byte(hex.EncodeToString(bytes)), []byte(strings.Trim(fmt.Sprintf("%d", bytes), "[]")))
 	}
-	twice := base64.StdEncoding.EncodeToString([]byte(key)) // bytes in JSON
-	for _, shift := range []int{0, 1, 2} {
-		again := base64.StdEncoding.EncodeToString([]byte(key)[60+shift:])
+	for shift := range 3 { // bytes in JSON
+		again := base64.StdEncoding.EncodeToString([]byte(secret[shift:]))
 		m.traces = append(m.traces, []byte(again[4:44]))
 	}
-	m.traces = append(m.traces, []byte(twice[80:120]))
 	return m
 }
 
@@ -133,7 +139,15 @@ func TestNoTraceOfAKey(t *testing.T) {
 
 	l := listener(t, "l", "p")
 	l.Protocol, l.DefaultTLSContainerRef, l.DefaultTLSContainer = model.ProtocolTerminatedHTTPS, "https://barbican/1", container
-	l.SNIContainerRefs, l.SNIContainers = []string{"https://barbican/1"}, []*model.TLSContainer{container}
+	// The same key, with a passphrase.
+	const passphrase = "a passphrase that is looked for"
+	locked := *container
+	locked.ID, locked.PrivateKey, locked.Passphrase = "locked", certificate.Locked(t, passphrase), passphrase
+	encoded, err := privatekey.Encode(certificate.Key)
+	must(t, err)
+	key.traces = append(append(key.traces, mark(t, encoded).traces...), mark(t, locked.PrivateKey).traces...)
+	key.traces = append(key.traces, []byte(passphrase), []byte(base64.StdEncoding.EncodeToString([]byte(passphrase))))
+	l.SNIContainerRefs, l.SNIContainers = []string{"https://barbican/2"}, []*model.TLSContainer{&locked}
 	q := pool("q")
 	q.TLSEnabled, q.TLSContainerRef, q.TLSContainer = true, "https://barbican/1", container
 	lb := &model.LoadBalancer{
@@ -141,9 +155,9 @@ func TestNoTraceOfAKey(t *testing.T) {
 	}
 
 	// What prints a tree.
-	encoded, err := json.Marshal(lb)
+	tree, err := json.Marshal(lb)
 	must(t, err)
-	key.absent("a tree in JSON", encoded, "https://barbican/1")
+	key.absent("a tree in JSON", tree, "https://barbican/1")
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 		key.absent("a container by "+verb, []byte(fmt.Sprintf(verb, container)), container.ID)
 		key.absent("a listener by "+verb, []byte(fmt.Sprintf(verb, l)), "l")
@@ -167,6 +181,17 @@ func TestNoTraceOfAKey(t *testing.T) {
 		"cut":       func(c *model.TLSContainer) { c.PrivateKey = c.PrivateKey[:len(c.PrivateKey)/2] },
 		"exchanged": func(c *model.TLSContainer) { c.Certificate, c.PrivateKey = c.PrivateKey, c.Certificate },
 		"twice":     func(c *model.TLSContainer) { c.Intermediates = []string{c.PrivateKey} },
+		"locked":    func(c *model.TLSContainer) { c.PrivateKey = locked.PrivateKey },
+		"locked by another": func(c *model.TLSContainer) {
+			c.PrivateKey, c.Passphrase = certificate.Locked(t, "another"), passphrase
+		},
+		"locked, another's": func(c *model.TLSContainer) {
+			c.PrivateKey, c.Passphrase = locked.PrivateKey, passphrase
+			c.Certificate = authority.Issue(pki.Options{Names: []string{"y"}, RSA: 2048}).PEM()
+		},
+		"too dear to unlock": func(c *model.TLSContainer) {
+			c.PrivateKey, c.Passphrase = certificate.Locked(t, passphrase, "-iter", "2000001"), passphrase
+		},
 	} {
 		bad := *container
 		change(&bad)
@@ -178,9 +203,23 @@ func TestNoTraceOfAKey(t *testing.T) {
 		}
 	}
 
-	// What stores it.
+	// What opens and resolves it.
+	resolved := l
+	opened := locked
+	resolved.SNIContainers = []*model.TLSContainer{&opened}
+	resolver := &secrets.Resolver{Reader: barbican(t, nil), Logger: logger}
+	if reasons := resolver.Resolve(t.Context(), &model.LoadBalancer{ID: "resolved", Listeners: []model.Listener{resolved}}, nil); len(reasons) > 0 {
+		t.Fatalf("not resolved: %v", reasons)
+	}
+	if clear := resolved.SNIContainers[0]; clear.PrivateKey != encoded || clear.Passphrase != "" {
+		t.Fatal("the key with a passphrase was not opened")
+	}
+	key.absent("what was resolved, printed", []byte(fmt.Sprintf("%+v", resolved)), "l")
+
+	// What stores it, by a key that comes from Barbican.
+	keyring := sealingKeys(t, key, logger)
 	file := filepath.Join(t.TempDir(), "store.db")
-	database := storetest.OpenWith(t, store.Options{DSN: "sqlite:" + file, Keys: storetest.Keys(t, "k"), Logger: logger})
+	database := storetest.OpenWith(t, store.Options{DSN: "sqlite:" + file, Keys: keyring, Logger: logger})
 	_, err = database.SaveTree(t.Context(), lb)
 	must(t, err)
 	for _, suffix := range []string{"", "-wal"} {
@@ -239,6 +278,70 @@ func TestNoTraceOfAKey(t *testing.T) {
 	key.absent("the metrics", []byte(fmt.Sprint(metrics)), "octavia_envoy")
 	key.absent("the log of the controller", log.bytes(), "stored")
 	key.absent("the log of Envoy", readFile(t, envoy.log), "")
+}
+
+// barbican is a client of one that has a secret, or does not answer.
+func barbican(t *testing.T, payload []byte) *secrets.Reader {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case payload == nil:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case strings.HasSuffix(r.URL.Path, "/payload"):
+			_, _ = w.Write(payload)
+		case r.Method == http.MethodPost:
+			sent, _ := io.ReadAll(r.Body)
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write(sent) // as an error that quotes the request
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"content_types": {"default": "text/plain"}}`))
+		}
+	}))
+	t.Cleanup(server.Close)
+	return secrets.NewReader(func(context.Context) (*gophercloud.ServiceClient, error) {
+		return &gophercloud.ServiceClient{
+			ProviderClient: &gophercloud.ProviderClient{TokenID: "token"}, Endpoint: server.URL + "/", ResourceBase: server.URL + "/v1/",
+		}, nil
+	})
+}
+
+// sealingKeys reads the keys of the store from Barbican, has all that can go wrong with them said, and has them looked for.
+func sealingKeys(t *testing.T, key *marked, logger *slog.Logger) *seal.Keyring {
+	t.Helper()
+	const ref = "https://barbican/v1/secrets/6f2c2f2e-2a9c-4a0e-8d5e-0d2a1b3c4d5e"
+	line := seal.NewLine("sealing")
+	text := strings.Fields(string(line))[1]
+	raw, err := base64.StdEncoding.DecodeString(text)
+	must(t, err)
+	key.traces = append(key.traces, []byte(text[:40]), raw[:16], []byte(hex.EncodeToString(raw[:16])))
+	if !key.in(line) {
+		t.Fatal("the search is blind to the keys of the store")
+	}
+	ring, file, err := barbican(t, line).Keys(t.Context(), ref)
+	must(t, err)
+	if !key.in(file) {
+		t.Fatal("the secret does not hold the key at all")
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		key.absent("the keys of the store by "+verb, []byte(fmt.Sprintf(verb, ring)), "sealing")
+	}
+	logger.Debug("keys of the store", "keys", ring)
+	for name, payload := range map[string]string{
+		"alone": text, "exchanged": text + " sealing", "cut": "sealing " + text[:41], "twice": string(line) + string(line), "more": string(line) + text + " x y",
+	} {
+		_, _, err := barbican(t, []byte(payload)).Keys(t.Context(), ref)
+		if err == nil {
+			t.Fatalf("a key that is %s is taken", name)
+		}
+		logger.Debug("keys that are none", "error", err)
+		key.absent("the error of a key that is "+name, []byte(err.Error()), ref)
+	}
+	_, _, err = barbican(t, line).Keys(t.Context(), text) // the key for a reference
+	key.absent("the error of a reference", []byte(fmt.Sprint(err)), "no reference")
+	_, err = barbican(t, line).StoreKeys(t.Context(), "keys", line)
+	key.absent("the error of a Barbican that quotes", []byte(fmt.Sprint(err)), "Barbican answers 400")
+	return ring
 }
 
 // serveKeys starts an xDS server whose log is looked at.

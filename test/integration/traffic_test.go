@@ -23,12 +23,18 @@ const slowPath = "/slow"
 // member starts an HTTP server that answers with its name, and returns it as a member of a pool.
 func member(t *testing.T, name string) model.Member {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	return handled(t, name, func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == slowPath {
 			time.Sleep(200 * time.Millisecond)
 		}
 		fmt.Fprint(w, name)
-	}))
+	})
+}
+
+// handled is a member whose requests are handled by the test.
+func handled(t *testing.T, name string, handle http.HandlerFunc) model.Member {
+	t.Helper()
+	server := httptest.NewServer(handle)
 	t.Cleanup(server.Close)
 	address := server.Listener.Addr().(*net.TCPAddr)
 	return model.Member{

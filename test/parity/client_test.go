@@ -23,7 +23,9 @@ import (
 type outcome struct {
 	// Connect is how the connection failed; "" when it did not.
 	Connect string
-	Steps   []step
+	// Handshakes are those of TLS, one a connection.
+	Handshakes []handshake
+	Steps      []step
 }
 
 // step is what came of one request.
@@ -44,8 +46,9 @@ type sender struct {
 	// vips are the VIP and the additional ones.
 	vips []netip.Addr
 	// number is the load balancer's in its batch, which is in all ids.
-	number int
-	seen   *recorder
+	number       int
+	seen         *recorder
+	certificates *certificates
 	// prefix and last make ids.
 	prefix string
 	last   atomic.Int64
@@ -64,7 +67,7 @@ func (s *sender) run(ctx context.Context, x *exchange, port int) *outcome {
 		for i := range x.Requests {
 			ended := c.on(ctx, port, func() { c.requests(i, i+1) })
 			if ended != "" {
-				result.Steps = append(result.Steps, step{End: "connection " + ended})
+				result.Steps = append(result.Steps, step{End: ended})
 			}
 		}
 	default:
@@ -78,8 +81,10 @@ func (s *sender) run(ctx context.Context, x *exchange, port int) *outcome {
 type conversation struct {
 	*sender
 	*exchange
-	connection *net.TCPConn
+	connection stream
 	reader     *bufio.Reader
+	// mayRefuse: the server has not said yet that it takes the client's certificate. refused: it has said that it does not.
+	mayRefuse, refused bool
 	// written is closed when all is that was to be written on the connection.
 	written chan struct{}
 	jar     map[string]string
@@ -95,9 +100,16 @@ func (c *conversation) on(ctx context.Context, port int, do func()) string {
 		return ending(err)
 	}
 	defer func() { _ = connection.Close() }()
-	c.written = nil
-	c.connection, c.reader = connection.(*net.TCPConn), bufio.NewReaderSize(connection, 64<<10)
+	c.written, c.refused = nil, false
+	c.connection = connection.(*net.TCPConn)
+	if failed := c.encrypt(ctx); failed != "" {
+		return failed
+	}
+	c.reader = bufio.NewReaderSize(c.connection, 64<<10)
 	do()
+	if c.refused {
+		return refused
+	}
 	return ""
 }
 
@@ -209,6 +221,10 @@ func (c *conversation) requests(first, last int) {
 			this.End = ending(err)
 		}
 		this.Seen = c.seen.take(ids[i])
+		if i == first && c.wasRefused(&this) {
+			c.refused = true
+			return
+		}
 		c.result.Steps = append(c.result.Steps, this)
 		if err != nil || this.Response.announcesClose() || this.Response.Framing == framingTunnel {
 			return // a client that sends more here loses it

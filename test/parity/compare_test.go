@@ -55,6 +55,10 @@ func (t *trial) pool(member netip.AddrPort) *model.Pool {
 func (t *trial) compare() []difference {
 	c := &comparison{trial: t}
 	c.text("connection", t.haproxy.Connect, t.envoy.Connect)
+	for i := range min(len(t.haproxy.Handshakes), len(t.envoy.Handshakes)) {
+		c.step = i
+		c.handshake(&t.haproxy.Handshakes[i], &t.envoy.Handshakes[i])
+	}
 	for i := range max(len(t.haproxy.Steps), len(t.envoy.Steps)) {
 		c.step = i
 		if i >= len(t.haproxy.Steps) || i >= len(t.envoy.Steps) {
@@ -62,6 +66,9 @@ func (t *trial) compare() []difference {
 			break
 		}
 		c.one(&t.haproxy.Steps[i], &t.envoy.Steps[i])
+		if t.exchange.Browser && t.haproxy.Steps[i].status() != t.envoy.Steps[i].status() {
+			return c.found // with different cookies from here on
+		}
 	}
 	c.step = -1
 	c.text("stickiness", t.stickiness(t.haproxy), t.stickiness(t.envoy))
@@ -80,6 +87,19 @@ func (c *comparison) text(where, haproxy, envoy string) {
 	}
 }
 
+func (c *comparison) handshake(h, e *handshake) {
+	if h.Refused || e.Refused {
+		c.text("TLS handshake", h.String(), e.String())
+		return
+	}
+	c.text("TLS version", h.Version, e.Version)
+	c.text("TLS ALPN", h.ALPN, e.ALPN)
+	c.text("TLS certificate", h.Certificate, e.Certificate)
+	if h.Certificate == e.Certificate {
+		c.text("TLS issuers", strconv.Itoa(h.Issuers), strconv.Itoa(e.Issuers))
+	}
+}
+
 func (c *comparison) one(h, e *step) {
 	c.text("answer", summary(h), summary(e))
 	c.text("retries", strconv.Itoa(len(h.Seen)), strconv.Itoa(len(e.Seen)))
@@ -87,7 +107,7 @@ func (c *comparison) one(h, e *step) {
 		// The last one is whose answer was used.
 		c.seen(&h.Seen[len(h.Seen)-1], &e.Seen[len(e.Seen)-1])
 	}
-	if h.Response == nil || e.Response == nil || h.Response.status() != e.Response.status() {
+	if h.Response == nil || e.Response == nil || h.Response.status() != e.Response.status() || (len(h.Seen) == 0) != (len(e.Seen) == 0) {
 		return // Nothing of two different answers is comparable.
 	}
 	c.text("interim answers", firsts(h.Interim), firsts(e.Interim))
@@ -104,10 +124,14 @@ func (c *comparison) seen(h, e *seen) {
 		return "no pool has " + s.Member.String()
 	}
 	c.text("pool", name(h), name(e))
+	if name(h) != name(e) {
+		return // Nothing of requests to two different pools is comparable.
+	}
 	if c.named(c.step, c.pool(h.Member)) != nil {
 		c.text("member by cookie", h.Member.String(), e.Member.String())
 	}
 	c.text("PROXY header", h.Proxy, e.Proxy)
+	c.text("TLS to the member", h.TLS, e.TLS)
 	c.text("seen request line", h.Request.First, e.Request.First)
 	c.headers("seen", h.Request, e.Request)
 	c.content("seen", h.Request, e.Request)
@@ -141,7 +165,7 @@ func (t *trial) stickiness(o *outcome) string {
 	sessions := map[string]netip.AddrPort{}
 	for i := range min(len(t.haproxy.Steps), len(t.envoy.Steps)) {
 		this := o.Steps[i]
-		if len(t.haproxy.Steps[i].Seen) == 0 || len(t.envoy.Steps[i].Seen) == 0 {
+		if !t.samePool(i) {
 			continue
 		}
 		member := this.Seen[len(this.Seen)-1].Member
@@ -157,6 +181,12 @@ func (t *trial) stickiness(o *outcome) string {
 		}
 	}
 	return text.String()
+}
+
+// samePool reports whether members of the same pool saw a request.
+func (t *trial) samePool(step int) bool {
+	h, e := t.haproxy.step(step).Seen, t.envoy.step(step).Seen
+	return len(h) > 0 && len(e) > 0 && t.pool(h[len(h)-1].Member) == t.pool(e[len(e)-1].Member)
 }
 
 // sessionCookie is the name of the cookie that keeps the clients of a pool, "" without one.
@@ -200,7 +230,7 @@ func (t *trial) named(step int, p *model.Pool) *model.Member {
 		return nil
 	}
 	for _, id := range t.sentCookies(step, serverCookie) {
-		if m := p.Member(id); m != nil && m.AdminStateUp && m.ProtocolPort != deadPort {
+		if m := p.Member(id); m != nil && m.AdminStateUp && !isDead(*m) {
 			return m
 		}
 	}

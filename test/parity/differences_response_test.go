@@ -83,8 +83,8 @@ func connectionDifferences() []allowed {
 				}
 				h, e, r := &t.haproxy.Steps[last], &t.envoy.Steps[last], t.request(last)
 				if r != nil {
-					if scheme, _, _, is := r.absolute(); is && scheme == "https" {
-						return summary(e) == "status 403"
+					if scheme, _, _, is := r.absolute(); is && scheme == "https" && summary(e) == "status 403" {
+						return true
 					}
 				}
 				return r == nil || summary(h) != summary(e) || t.old(last) || r.passesUpgrade() || r.Framing != "" && len(e.Seen) == 0

@@ -140,6 +140,7 @@ func headerDifferences() []allowed {
 			"headers for an Envoy", "X-Envoy-… command an Envoy, and X-Octavia-… are our own. A client may not use them, so they are taken away.",
 			func(_ *trial, d *difference) bool {
 				return (strings.HasPrefix(d.Where, "seen header x-envoy-") || d.Where == "seen header x-octavia-forwarded-proto" ||
+					d.Where == "seen header x-octavia-client-dn" ||
 					d.Where == "response header x-octavia-member") && d.Envoy == "absent"
 			},
 		},

@@ -17,7 +17,7 @@ type allowed struct {
 
 // differences is the whole list; README.md has it as a table. What is on none of its rows fails.
 func differences() []allowed {
-	return slices.Concat(seenDifferences(), headerDifferences(), answerDifferences(), oddDifferences(), responseDifferences(),
+	return slices.Concat(tlsDifferences(), seenDifferences(), headerDifferences(), answerDifferences(), oddDifferences(), responseDifferences(),
 		connectionDifferences(), ruleDifferences())
 }
 

@@ -5,7 +5,7 @@
 //	seed ─► exchanges ──────── each sent to both ──────────────────────────┘
 //
 // It makes random load balancers of whatever driver/capabilities accepts, so it grows as that does, and random requests
-// from raw sockets, many of them odd. It compares who answered, the status, the headers and the body that the client got,
+// from raw sockets, many of them odd, in clear or by TLS. It compares what the handshakes came to, who answered, the status, the headers and the body that the client got,
 // and the request that the member saw. The differences that are known and meant are in differences_*_test.go, each with its
 // reason; README.md lists them, and testdata has a case of each. Any other fails, and is made small first: objects leave the
 // load balancer and headers the request for as long as the difference stays.

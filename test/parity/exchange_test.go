@@ -18,8 +18,10 @@ type exchange struct {
 	// VIP is 0, or the number of the additional VIP that is asked.
 	VIP int `json:"vip,omitempty"`
 	// Client is the number of the client's address.
-	Client   int       `json:"client,omitempty"`
-	Requests []request `json:"requests,omitempty"`
+	Client int `json:"client,omitempty"`
+	// TLS is the client's, nil speaks in clear.
+	TLS      *tlsClient `json:"tls,omitempty"`
+	Requests []request  `json:"requests,omitempty"`
 	// Pipelined sends all requests before it reads.
 	Pipelined bool `json:"pipelined,omitempty"`
 	// Browser sends the cookies back that it got before.

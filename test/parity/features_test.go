@@ -33,6 +33,14 @@ func features() map[string]func(*model.LoadBalancer) {
 		},
 		"backup": pool(func(p *model.Pool) { p.Members[0].Backup = true }),
 	}
+	all["TLS"] = listener(func(l *model.Listener) {
+		l.Protocol, l.DefaultTLSContainerRef, l.SNIContainerRefs = model.ProtocolTerminatedHTTPS, "default", []string{"www"}
+		l.ClientAuthentication, l.ClientCATLSContainerRef, l.ClientCRLContainerRef = "OPTIONAL", clientCA, clientCRL
+		l.InsertHeaders = map[string]string{"X-SSL-Client-DN": "true"}
+	})
+	all["TLS to members"] = pool(func(p *model.Pool) {
+		p.TLSEnabled, p.CATLSContainerRef, p.CRLContainerRef, p.TLSContainerRef = true, memberCA, memberCRL, memberClient
+	})
 	for _, kind := range []string{"SOURCE_IP", "HTTP_COOKIE", "APP_COOKIE"} {
 		all["persistence "+kind] = pool(func(p *model.Pool) {
 			p.SessionPersistence = &model.SessionPersistence{Type: kind}

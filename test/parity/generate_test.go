@@ -93,9 +93,16 @@ func (g *generator) cidrs(lb *model.LoadBalancer) []string {
 var listenerPorts = []int{80, 81, 443, 8080, 8443}
 
 func (g *generator) listener(lb *model.LoadBalancer, port int) model.Listener {
+	protocols := []string{
+		model.ProtocolHTTP, model.ProtocolHTTP, model.ProtocolHTTP, model.ProtocolHTTP, model.ProtocolHTTP, model.ProtocolHTTP,
+		model.ProtocolTCP, model.ProtocolTCP, model.ProtocolHTTPS, model.ProtocolHTTPS,
+	}
+	if g.has["TLS"] {
+		protocols = append(protocols, slices.Repeat([]string{model.ProtocolTerminatedHTTPS}, 5)...)
+	}
 	l := model.Listener{
 		ID: g.id(), AdminStateUp: !g.chance(5), ProtocolPort: port,
-		Protocol:          pick(g, model.ProtocolHTTP, model.ProtocolHTTP, model.ProtocolHTTP, model.ProtocolTCP, model.ProtocolHTTPS),
+		Protocol:          pick(g, protocols...),
 		ConnectionLimit:   pick(g, model.UnlimitedConnections, model.UnlimitedConnections, 0, plenty),
 		TimeoutClientData: pick(g, 50_000, 50_000, 0, 30_000), TimeoutMemberData: pick(g, 50_000, 50_000, 0, 60_000),
 		TimeoutMemberConnect: pick(g, 5_000, 5_000, 0, 3_000),
@@ -122,8 +129,13 @@ func (g *generator) listener(lb *model.LoadBalancer, port int) model.Listener {
 	if len(usable) > 0 && !g.chance(5) {
 		l.DefaultPoolID = pick(g, usable...)
 	}
-	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"} {
-		if g.has["insert_headers"] && l.Protocol == model.ProtocolHTTP && g.chance(30) {
+	headers := []string{"X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"}
+	if l.Protocol == model.ProtocolTerminatedHTTPS {
+		g.listenerTLS(&l)
+		headers = append(headers, clientHeaders()...)
+	}
+	for _, name := range headers {
+		if g.has["insert_headers"] && readsHTTP(&l) && g.chance(30) {
 			if l.InsertHeaders == nil {
 				l.InsertHeaders = map[string]string{}
 			}
@@ -133,7 +145,7 @@ func (g *generator) listener(lb *model.LoadBalancer, port int) model.Listener {
 	if g.has["timeout_tcp_inspect"] && g.chance(10) {
 		l.TimeoutTCPInspect = 1_000
 	}
-	if g.has["l7policies"] && l.Protocol == model.ProtocolHTTP && g.chance(60) {
+	if g.has["l7policies"] && readsHTTP(&l) && g.chance(60) {
 		for position := range 1 + g.IntN(4) {
 			l.L7Policies = append(l.L7Policies, g.policy(lb, &l, position+1))
 		}
@@ -161,7 +173,10 @@ func (g *generator) pool(lb *model.LoadBalancer, next *octet) model.Pool {
 		p.SessionPersistence = g.persistence(p.Protocol)
 	}
 	dead := g.chance(2)
-	greets := p.Protocol == model.ProtocolTCP && g.chance(20)
+	if g.has["TLS to members"] && g.chance(15) {
+		g.memberTLS(&p)
+	}
+	greets := !p.TLSEnabled && p.Protocol == model.ProtocolTCP && g.chance(20)
 	for range pick(g, 0, 1, 2, 2, 3, 3, 4) {
 		m := model.Member{
 			ID: g.id(), AdminStateUp: !g.chance(15), Weight: pick(g, 1, 1, 1, 1, 2, 3, 0),
@@ -171,6 +186,11 @@ func (g *generator) pool(lb *model.LoadBalancer, next *octet) model.Pool {
 		switch {
 		case dead && g.chance(50):
 			m.ProtocolPort = deadPort
+		case p.TLSEnabled:
+			m.ProtocolPort = tlsPort
+			if dead {
+				m.ProtocolPort = pick(g, revokedPort, foreignPort)
+			}
 		case greets:
 			m.ProtocolPort = greetingPort
 		}

@@ -35,6 +35,10 @@ func (g *generator) policy(lb *model.LoadBalancer, l *model.Listener, position i
 		p.RedirectHTTPCode = pick(g, 0, 301, 302, 303, 307, 308)
 	}
 	for range pick(g, 0, 1, 1, 1, 1, 2, 3) {
+		if l.Protocol == model.ProtocolTerminatedHTTPS && g.chance(40) {
+			p.Rules = append(p.Rules, g.tlsRule())
+			continue
+		}
 		p.Rules = append(p.Rules, g.rule())
 	}
 	return p

@@ -7,7 +7,7 @@ import (
 // header returns one of the headers that clients send, or several of a kind.
 func (g *generator) header() []header {
 	one := func(name string, values ...string) []header { return []header{{name, text(pick(g, values...))}} }
-	switch g.IntN(24) {
+	switch g.IntN(25) {
 	case 0:
 		return one("Cookie", cookies...)
 	case 1:
@@ -53,6 +53,9 @@ func (g *generator) header() []header {
 		return []header{{"If-None-Match", `"abc"`}, {"If-Modified-Since", "Tue, 15 Nov 1994 08:12:31 GMT"}}
 	case 22:
 		return []header{{"User-Agent", "a"}, {"User-Agent", "b"}, {"Authorization", "Basic YTpi"}, {"Authorization", "Bearer x"}}
+	}
+	if g.chance(50) {
+		return one(pick(g, append(clientHeaders(), "x-ssl-client-dn", "X-Octavia-Client-Dn")...), "spoofed", "1", "")
 	}
 	return one("Referer", "http://www.example.com/", "")
 }

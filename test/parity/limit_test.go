@@ -79,7 +79,7 @@ func (c *conversation) ask(ctx context.Context, l *model.Listener) string {
 	if err != nil {
 		return ending(err)
 	}
-	c.connection = connection.(*net.TCPConn)
+	c.connection = connection.(stream)
 	c.hurry()
 	id, request := c.id(), []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	if l.Protocol == model.ProtocolTCP {

@@ -29,7 +29,12 @@ const (
 	memberPorts     = 2
 	// greetingPort is that of members that speak first, as those of many protocols do that are no HTTP.
 	greetingPort = 9003
-	deadPort     = 9009 // nobody is there
+	// Ports of members that speak TLS: with a good certificate, a revoked one, and one of other authorities.
+	tlsPort     = 9004
+	revokedPort = 9005
+	foreignPort = 9006
+	lastPort    = foreignPort
+	deadPort    = 9009 // nobody is there
 )
 
 // memberPatience is how long a member waits for the next request. Above what either proxy keeps an idle connection for,
@@ -40,12 +45,16 @@ const memberPatience = 5 * time.Minute
 type seen struct {
 	Member netip.AddrPort
 	// Proxy is the PROXY header before it; "" without one.
-	Proxy   string
+	Proxy string
+	// TLS says how it came encrypted; "" when it did not.
+	TLS     string
 	Request *message
 }
 
 // recorder keeps what the members saw, by the id of the request.
 type recorder struct {
+	certificates *certificates
+
 	mutex sync.Mutex
 	all   map[string][]seen
 	// strays are requests that no client sent: the end of a body, or an answer to nobody.
@@ -75,15 +84,15 @@ func (r *recorder) take(id string) []seen {
 
 // startMembers serves on all addresses. What they speak follows the first bytes: HTTP, or records that look like TLS,
 // either behind a PROXY header or not.
-func startMembers(t *testing.T) *recorder {
+func startMembers(t *testing.T, c *certificates) *recorder {
 	t.Helper()
-	r := &recorder{all: map[string][]seen{}}
+	r := &recorder{certificates: c, all: map[string][]seen{}}
 	t.Cleanup(func() {
 		for _, s := range r.strays {
 			t.Errorf("member %s took the body of a request for a request:\n%s", s.Member, s.Request)
 		}
 	})
-	for port := firstMemberPort; port <= greetingPort; port++ {
+	for port := firstMemberPort; port <= lastPort; port++ {
 		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort("::", strconv.Itoa(port)))
 		must(t, err)
 		t.Cleanup(func() { _ = listener.Close() })
@@ -100,7 +109,7 @@ func startMembers(t *testing.T) *recorder {
 	return r
 }
 
-func (r *recorder) serve(connection *net.TCPConn) {
+func (r *recorder) serve(connection stream) {
 	defer func() { _ = connection.Close() }()
 	_ = connection.SetDeadline(time.Now().Add(memberPatience))
 	local := netip.MustParseAddrPort(connection.LocalAddr().String())
@@ -115,11 +124,19 @@ func (r *recorder) serve(connection *net.TCPConn) {
 	if err != nil {
 		return
 	}
+	this := seen{Member: local, Proxy: proxy}
+	if port := int(local.Port()); port >= tlsPort {
+		encrypted, how, err := r.serverTLS(port, &buffered{connection, reader})
+		if err != nil {
+			return
+		}
+		connection, this.TLS = encrypted, how
+		reader = bufio.NewReaderSize(connection, 64<<10)
+	}
 	first, err := reader.Peek(1)
 	if err != nil {
 		return
 	}
-	this := seen{Member: local, Proxy: proxy}
 	if first[0] == recordType {
 		r.serveRecords(connection, reader, this)
 		return

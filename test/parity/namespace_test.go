@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 // The addresses in the namespace. On a loopback all addresses of an IPv4 network are local; IPv6 ones are named.
 const (
 	clients   = 250 // 192.0.2.1 and on, 2001:db8:c::1 and on
-	batchSize = 60
+	batchSize = 120
 	members   = 24 // 203.0.113.1 and on, 2001:db8:f::1 and on
 )
 

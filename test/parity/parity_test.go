@@ -153,6 +153,10 @@ func (b *bench) report(failures []failure) {
 		if kinds[kind]++; kinds[kind] > 1 || len(kinds) > worst {
 			continue
 		}
+		if os.Getenv("PARITY_SHRINK") == "0" {
+			b.t.Errorf("load balancer %d:\n%s", f.number, report(f.trial, f.config, f.differences))
+			continue
+		}
 		began := time.Now()
 		t, found := b.shrink(b.t.Context(), f.probe, f.trial.lb, f.trial.exchange, f.differences[0].kind())
 		if t == nil {
@@ -176,8 +180,11 @@ func (d *difference) kind() string {
 	return d.Where
 }
 
+// isDead reports whether nobody is at a member's address, or one that its pool may not take for it.
+func isDead(m model.Member) bool { return m.ProtocolPort == deadPort || m.ProtocolPort > tlsPort }
+
 func hasDead(p model.Pool) bool {
-	return slices.ContainsFunc(p.Members, func(m model.Member) bool { return m.ProtocolPort == deadPort })
+	return slices.ContainsFunc(p.Members, isDead)
 }
 
 func number(t *testing.T, name string, otherwise int) int {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,19 +34,21 @@ type site struct {
 
 // bench is what all batches share.
 type bench struct {
-	t        *testing.T
-	renderer *renderer
-	members  *recorder
-	haproxy  string
-	envoy    string
+	t            *testing.T
+	renderer     *renderer
+	certificates *certificates
+	members      *recorder
+	haproxy      string
+	envoy        string
 	// senders numbers the senders, in all tests.
 	senders *int
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	c := newCertificates(t)
 	return &bench{
-		t: t, renderer: startRenderer(t), members: startMembers(t), haproxy: haproxyPath(t), envoy: envoybin.Path(t), senders: new(int),
+		t: t, renderer: startRenderer(t), certificates: c, members: startMembers(t, c), haproxy: haproxyPath(t), envoy: envoybin.Path(t), senders: new(int),
 	}
 }
 
@@ -60,6 +63,9 @@ func (b *bench) in(t *testing.T) *bench {
 // nbthread to one less than the amphora's processors, at least one.
 const global = "global\n    maxconn 2000\n    nbthread 1\n\n"
 
+// octaviaCertificates is where an amphora has its certificates, in a folder for each load balancer.
+const octaviaCertificates = "/var/lib/octavia/certs"
+
 // batch runs one HAProxy and one Envoy with these load balancers. stop ends both.
 func (b *bench) batch(lbs []*model.LoadBalancer) (sites []*site, stop func()) {
 	b.t.Helper()
@@ -69,13 +75,16 @@ func (b *bench) batch(lbs []*model.LoadBalancer) (sites []*site, stop func()) {
 	clusters := map[string]bool{}
 	for i, lb := range lbs {
 		haproxy, envoy := at(lb, i, false), at(lb, i, true)
+		b.certificates.fill(haproxy)
+		b.certificates.fill(envoy)
+		must(b.t, b.certificates.write(haproxy, filepath.Join(dir, haproxy.ID)))
 		s := &site{lb: lb, haproxy: b.sender(haproxy, i, "h"), envoy: b.sender(envoy, i, "e")}
 		config, err := b.renderer.render(haproxy)
 		if err != nil {
 			b.t.Fatalf("Octavia does not render: %v\n%s", err, (&testCase{LoadBalancer: lb}).String())
 		}
 		s.config = config
-		haproxyConfig.WriteString(config)
+		haproxyConfig.WriteString(strings.ReplaceAll(config, octaviaCertificates, dir))
 		resources, err := translate.LoadBalancer(envoy)
 		if err != nil {
 			b.t.Fatalf("capabilities accept what the translator does not: %v\n%s", err, (&testCase{LoadBalancer: lb}).String())
@@ -88,6 +97,7 @@ func (b *bench) batch(lbs []*model.LoadBalancer) (sites []*site, stop func()) {
 			}
 			clusters[cluster.GetName()] = true
 		}
+		static.StaticResources.Secrets = append(static.StaticResources.Secrets, one.GetStaticResources().GetSecrets()...)
 		static.LayeredRuntime = one.GetLayeredRuntime()
 		static.StaticResources.Listeners = append(static.StaticResources.Listeners, one.GetStaticResources().GetListeners()...)
 		sites = append(sites, s)
@@ -121,7 +131,7 @@ func (b *bench) batch(lbs []*model.LoadBalancer) (sites []*site, stop func()) {
 // sender returns what sends to a proxy that has the load balancer, the number-th of its batch.
 func (b *bench) sender(lb *model.LoadBalancer, number int, prefix string) *sender {
 	*b.senders++
-	return &sender{vips: addressesOf(lb), number: number, seen: b.members, prefix: fmt.Sprintf("%s%d-", prefix, *b.senders)}
+	return &sender{vips: addressesOf(lb), number: number, seen: b.members, certificates: b.certificates, prefix: fmt.Sprintf("%s%d-", prefix, *b.senders)}
 }
 
 var anyID = regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"`)
@@ -239,6 +249,14 @@ func (s *site) try(ctx context.Context, x *exchange) *trial {
 	if !s.lb.AdminStateUp || !t.listener().AdminStateUp || allows(t.listener(), client(x.Client, s.haproxy.vips[x.VIP].Is6())) {
 		t.haproxy = s.haproxy.run(ctx, x, port)
 		<-done
+		if x.TLS == nil && t.listener().Protocol == model.ProtocolTerminatedHTTPS {
+			// Which of the two a client gets that does not speak TLS is decided by how much of it has been read.
+			for _, o := range []*outcome{t.haproxy, t.envoy} {
+				for i := range o.Steps {
+					o.Steps[i].End = strings.ReplaceAll(o.Steps[i].End, "reset", "closed")
+				}
+			}
+		}
 		return t
 	}
 	// In an amphora a security group drops what comes from others. Envoy closes the connection.

@@ -33,12 +33,19 @@ def health_monitor(source):
         domain_name=source.get("domain_name") or None, enabled=source["admin_state_up"], **STATUS)
 
 
+def tls_parameters(source):
+    return {name: source.get(name) or None for name in ("tls_versions", "tls_ciphers", "alpn_protocols")}
+
+
 def pool(source):
     persistence = source.get("session_persistence")
     monitor = source.get("healthmonitor")
     return models.Pool(
         id=source["pool_id"], protocol=source["protocol"], lb_algorithm=source["lb_algorithm"],
-        enabled=source["admin_state_up"], tls_enabled=False,
+        enabled=source["admin_state_up"], tls_enabled=source["tls_enabled"],
+        tls_certificate_id=source.get("tls_container_ref") or None,
+        ca_tls_certificate_id=source.get("ca_tls_container_ref") or None,
+        crl_container_id=source.get("crl_container_ref") or None, **tls_parameters(source),
         members=[member(each) for each in source.get("members") or []],
         health_monitor=health_monitor(monitor) if monitor else None,
         session_persistence=models.SessionPersistence(
@@ -70,7 +77,29 @@ def listener(source, pools):
         default_pool=pools.get(source.get("default_pool_id")), insert_headers=source.get("insert_headers") or {},
         timeout_client_data=source["timeout_client_data"], timeout_member_connect=source["timeout_member_connect"],
         timeout_member_data=source["timeout_member_data"], timeout_tcp_inspect=source["timeout_tcp_inspect"],
+        tls_certificate_id=source.get("default_tls_container_ref") or None,
+        client_ca_tls_certificate_id=source.get("client_ca_tls_container_ref") or None,
+        client_crl_container_id=source.get("client_crl_container_ref") or None,
+        client_authentication=source.get("client_authentication") or constants.CLIENT_AUTH_NONE,
+        hsts_max_age=source.get("hsts_max_age"), hsts_include_subdomains=source["hsts_include_subdomains"],
+        hsts_preload=source["hsts_preload"], **tls_parameters(source),
         l7policies=[policy(each, pools) for each in policies], **STATUS)
+
+
+def certificates(source):
+    """What the amphora driver knows of the files that it has put into an amphora: here a file has the name of its reference."""
+    def path(name):
+        return f"{jinja_cfg.BASE_CRT_DIR}/{source['loadbalancer_id']}/{name}.pem"
+
+    known = {}
+    for each in source["listeners"]:
+        for field in ("client_ca_tls_container_ref", "client_crl_container_ref"):
+            if each.get(field):
+                known[each[field]] = f"{each[field]}.pem"
+    for each in source.get("pools") or []:
+        files = {"client_cert": "tls_container_ref", "ca_cert": "ca_tls_container_ref", "crl": "crl_container_ref"}
+        known[each["pool_id"]] = {name: path(each[field]) for name, field in files.items() if each.get(field)}
+    return known
 
 
 def render(source):
@@ -85,7 +114,8 @@ def render(source):
             models.AdditionalVip(ip_address=each["ip_address"]) for each in source.get("additional_vips") or []],
         listeners=listeners, pools=list(pools.values()), **STATUS)
     return jinja_cfg.JinjaTemplater().build_config(
-        host_amphora=amphora, listeners=listeners, tls_certs=None, haproxy_versions=HAPROXY_VERSION, amp_details=None)
+        host_amphora=amphora, listeners=listeners, tls_certs=certificates(source), haproxy_versions=HAPROXY_VERSION,
+        amp_details=None)
 
 
 def main():

@@ -27,6 +27,9 @@ func (x *exchange) String() string {
 	if x.Browser {
 		b.WriteString("    with the cookies of earlier answers\n")
 	}
+	if x.TLS != nil {
+		fmt.Fprintf(&b, "    by TLS: %+v\n", *x.TLS)
+	}
 	for i := range x.Requests {
 		head, body := x.Requests[i].wire("ID", nil)
 		b.WriteString(indent(strings.ReplaceAll(fmt.Sprintf("%.2000q", head), `\r\n`, "\\r\\n\n")))
@@ -45,10 +48,13 @@ func (o *outcome) String() string {
 		return "connection " + o.Connect
 	}
 	var b strings.Builder
+	for _, each := range o.Handshakes {
+		fmt.Fprintln(&b, each)
+	}
 	for i := range o.Steps {
 		s := &o.Steps[i]
 		for _, each := range s.Seen {
-			fmt.Fprintf(&b, "member %s saw %s\n%s\n", each.Member, each.Proxy, indent(each.Request.String()))
+			fmt.Fprintf(&b, "member %s saw %s %s\n%s\n", each.Member, each.Proxy, each.TLS, indent(each.Request.String()))
 		}
 		fmt.Fprintf(&b, "answer %d: %s %s\n", i, s.End, firsts(s.Interim))
 		if s.Response != nil {

@@ -11,10 +11,13 @@ func (g *generator) exchange(lb *model.LoadBalancer) *exchange {
 	x := &exchange{Listener: g.IntN(len(lb.Listeners)), VIP: g.IntN(1 + len(lb.AdditionalVIPs)), Client: g.IntN(clients), Dribble: g.chance(3)}
 	listener := &lb.Listeners[x.Listener]
 	pool := lb.Pool(listener.DefaultPoolID)
-	readsHTTP := listener.Protocol == model.ProtocolHTTP || pool != nil && pool.Protocol == model.ProtocolHTTP
-	if !readsHTTP && (g.chance(70) || pool != nil && greets(pool)) {
+	asksHTTP := readsHTTP(listener) || pool != nil && pool.Protocol == model.ProtocolHTTP
+	if !asksHTTP && (g.chance(70) || pool != nil && greets(pool)) {
 		g.records(x, listener, pool)
 		return x
+	}
+	if listener.Protocol == model.ProtocolTerminatedHTTPS {
+		x.TLS = g.tlsClient(listener)
 	}
 	x.Browser = g.chance(15)
 	if g.chance(7) {
@@ -32,7 +35,7 @@ func (g *generator) exchange(lb *model.LoadBalancer) *exchange {
 	waits := slices.ContainsFunc(x.Requests, func(r request) bool { return r.expects() || r.Tunnel != "" })
 	x.Pipelined = several && !x.Browser && !waits && g.chance(20)
 	x.Reconnect = several && !x.Pipelined && g.chance(30)
-	x.HalfClose = !x.Pipelined && !waits && g.chance(1)
+	x.HalfClose = !x.Pipelined && !waits && x.TLS == nil && g.chance(1)
 	g.patience(x, listener)
 	return x
 }
@@ -40,7 +43,7 @@ func (g *generator) exchange(lb *model.LoadBalancer) *exchange {
 // patience asks for what takes as long as a timeout, now and then where timeouts are short.
 func (g *generator) patience(x *exchange, listener *model.Listener) {
 	last := &x.Requests[len(x.Requests)-1]
-	if x.Pipelined || x.HalfClose || last.expects() || last.passesUpgrade() || listener.Protocol != model.ProtocolHTTP {
+	if x.Pipelined || x.HalfClose || last.expects() || last.passesUpgrade() || !readsHTTP(listener) {
 		return
 	}
 	if listener.TimeoutMemberData == hasty && g.chance(4) {
@@ -66,17 +69,21 @@ func (g *generator) records(x *exchange, l *model.Listener, pool *model.Pool) {
 	}
 }
 
-// greets reports whether all members of a pool speak first.
+// greets reports whether all members of a pool that are there speak first.
 func greets(p *model.Pool) bool {
-	return len(p.Members) > 0 && !slices.ContainsFunc(p.Members, func(m model.Member) bool { return m.ProtocolPort != greetingPort })
+	speaks := func(m model.Member) bool { return m.ProtocolPort == greetingPort }
+	return slices.ContainsFunc(p.Members, speaks) && !slices.ContainsFunc(p.Members, func(m model.Member) bool { return !speaks(m) && !isDead(m) })
 }
 
 func (g *generator) request(lb *model.LoadBalancer, x *exchange) request {
 	r := request{
 		Method: pick(g, "GET", "GET", "GET", "GET", "GET", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "PURGE", "TRACE",
-			"PROPFIND", "M-SEARCH", "X!#$%&'*+-.^_`|~1"),
+			"PROPFIND", "REPORT", "MKCOL"),
 		Target:  text(g.target()),
 		Version: "HTTP/1.1",
+	}
+	if g.chance(2) {
+		r.Method = pick(g, "M-SEARCH", "X!#$%&'*+-.^_`|~1")
 	}
 	if g.chance(12) {
 		r.Version = "HTTP/1.0"

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/capabilities"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -27,12 +28,15 @@ func shows(ctx context.Context, p probe, s *site, x *exchange, kind string) (*tr
 	return nil, nil
 }
 
+// shrinkTime is how long a difference is made small, and a little more: some take as long as a timeout each time.
+const shrinkTime = 30 * time.Second
+
 // shrink makes the load balancer and the exchange small, as long as the same thing differs. It returns nil when the
 // difference does not show again.
 func (b *bench) shrink(ctx context.Context, p probe, lb *model.LoadBalancer, x *exchange, kind string) (*trial, []difference) {
 	var last *trial
 	var differences []difference
-	for shrunk := true; shrunk; {
+	for shrunk, deadline := true, time.Now().Add(shrinkTime); shrunk && time.Now().Before(deadline); {
 		shrunk = false
 		sites, stop := b.batch([]*model.LoadBalancer{lb})
 		for next := x; next != nil; {
@@ -103,6 +107,17 @@ func smallerExchanges(x *exchange) []*exchange {
 	with(func(s *exchange) { s.HalfClose = false })
 	with(func(s *exchange) { s.VIP = 0 })
 	with(func(s *exchange) { s.Client = 0 })
+	if x.TLS != nil {
+		for _, change := range []func(*tlsClient){
+			func(c *tlsClient) { c.SNI = "" }, func(c *tlsClient) { c.Certificate = "" }, func(c *tlsClient) { c.Certificate = "plain" },
+			func(c *tlsClient) { c.Version = "" }, func(c *tlsClient) { c.ALPN = nil }, func(c *tlsClient) { c.Ciphers = nil },
+		} {
+			client := *x.TLS
+			if change(&client); client.Certificate == x.TLS.Certificate || x.TLS.Certificate != "plain" || client.Certificate == "" {
+				with(func(s *exchange) { s.TLS = &client })
+			}
+		}
+	}
 	for i := range x.Requests {
 		r := &x.Requests[i]
 		if r.Raw != "" {
@@ -191,6 +206,14 @@ func smallerTrees(lb *model.LoadBalancer, x *exchange) []candidate {
 		with(func(lb *model.LoadBalancer, _ *exchange) { lb.Pools[i].SessionPersistence = nil })
 		with(func(lb *model.LoadBalancer, _ *exchange) { lb.Pools[i].LBAlgorithm = model.AlgorithmRoundRobin })
 		with(func(lb *model.LoadBalancer, _ *exchange) { lb.Pools[i].AdminStateUp = true })
+		with(func(lb *model.LoadBalancer, _ *exchange) { lb.Pools[i].CRLContainerRef = "" })
+		with(func(lb *model.LoadBalancer, _ *exchange) {
+			lb.Pools[i].CATLSContainerRef, lb.Pools[i].CRLContainerRef = "", ""
+		})
+		with(func(lb *model.LoadBalancer, _ *exchange) { lb.Pools[i].TLSContainerRef = "" })
+		with(func(lb *model.LoadBalancer, _ *exchange) {
+			lb.Pools[i].TLSVersions, lb.Pools[i].TLSCiphers, lb.Pools[i].ALPNProtocols = nil, "", nil
+		})
 	}
 	for i := range lb.Listeners {
 		with(func(lb *model.LoadBalancer, _ *exchange) { lb.Listeners[i].DefaultPoolID = "" })
@@ -200,6 +223,12 @@ func smallerTrees(lb *model.LoadBalancer, x *exchange) []candidate {
 			lb.Listeners[i].ConnectionLimit = model.UnlimitedConnections
 		})
 		with(func(lb *model.LoadBalancer, _ *exchange) { lb.Listeners[i].AllowedCIDRs = nil })
+		for name := range lb.Listeners[i].InsertHeaders {
+			with(func(lb *model.LoadBalancer, _ *exchange) { delete(lb.Listeners[i].InsertHeaders, name) })
+		}
+		for _, change := range plainTLS() {
+			with(func(lb *model.LoadBalancer, _ *exchange) { change(&lb.Listeners[i]) })
+		}
 		for j := range lb.Listeners[i].L7Policies {
 			with(func(lb *model.LoadBalancer, _ *exchange) {
 				lb.Listeners[i].L7Policies = slices.Delete(lb.Listeners[i].L7Policies, j, j+1)

@@ -56,7 +56,7 @@ func spreadable(trials []*trial) []*exchange {
 	for _, t := range trials {
 		for i := range min(len(t.haproxy.Steps), len(t.exchange.Requests)) {
 			this := t.haproxy.Steps[i]
-			if len(this.Seen) == 0 || len(t.envoy.step(i).Seen) == 0 || t.exchange.Requests[i].Raw != "" {
+			if !t.samePool(i) || t.exchange.Requests[i].Raw != "" {
 				continue
 			}
 			pool := t.pool(this.Seen[0].Member)
@@ -67,7 +67,7 @@ func spreadable(trials []*trial) []*exchange {
 				continue // the few that are allowed need not meet all members
 			}
 			pools[pool.ID] = true
-			x := &exchange{Listener: t.exchange.Listener, Requests: []request{t.exchange.Requests[i]}}
+			x := &exchange{Listener: t.exchange.Listener, TLS: t.exchange.TLS, Requests: []request{t.exchange.Requests[i]}}
 			x.Requests[0].Headers = slices.DeleteFunc(slices.Clone(x.Requests[0].Headers), func(h header) bool { return h.Name == headerAnswer })
 			all = append(all, x)
 		}

@@ -5,15 +5,18 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/octavia-envoy/octavia-envoy/test/pki"
+	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
 const (
@@ -35,21 +38,74 @@ func BenchmarkHandshake(b *testing.B) {
 	} {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			b.Run(key.name+", "+tls.VersionName(version), func(b *testing.B) {
-				config := &tls.Config{
-					RootCAs: authority.Pool(), ServerName: "x.example", MinVersion: version, MaxVersion: version,
-					CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}, // HAProxy 2.6 knows no others
-				}
-				compare(b, config, startHAProxy(b, key.certificate), startEnvoy(b, key.certificate))
+				compare(b, only(authority, version), startHAProxy(b, key.certificate), startEnvoy(b, key.certificate))
 			})
 		}
 	}
 }
 
+// BenchmarkWithoutIFMA is RSA again, with an OpenSSL that thinks that the processor has no AVX-512 IFMA. Its RSA of 2048 bits
+// uses these instructions where there are some, and BoringSSL's does not: of the rest of the handshake it changes nothing.
+func BenchmarkWithoutIFMA(b *testing.B) {
+	if processor, err := os.ReadFile("/proc/cpuinfo"); err == nil && !strings.Contains(string(processor), "avx512ifma") {
+		b.Skip("the processor has none")
+	}
+	authority := pki.New(b, "CA")
+	certificate := authority.Issue(pki.Options{Names: []string{"x.example"}, RSA: 2048})
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		b.Run(tls.VersionName(version), func(b *testing.B) {
+			// See OPENSSL_ia32cap(3): bit 21 of the second word.
+			compare(b, only(authority, version), startHAProxy(b, certificate, "OPENSSL_ia32cap=:~0x200000"), startEnvoy(b, certificate))
+		})
+	}
+}
+
+// BenchmarkParts reports what a part of the listener costs of a handshake: Envoy's CPU time with it, divided by that
+// without. The same twice says how far that is to be trusted.
+func BenchmarkParts(b *testing.B) {
+	authority := pki.New(b, "CA")
+	certificate := authority.Issue(pki.Options{Names: []string{"x.example"}})
+	for _, part := range []struct {
+		name    string
+		without func(*listenerv3.Listener)
+	}{
+		{"the same twice", func(*listenerv3.Listener) {}},
+		{"TLS inspector", func(l *listenerv3.Listener) { l.ListenerFilters = nil }},
+	} {
+		b.Run(part.name, func(b *testing.B) {
+			without := startEnvoy(b, certificate, func(r *translate.Resources) { part.without(r.Listeners["l"]) })
+			ratios, spent := turns(b, only(authority, tls.VersionTLS13), startEnvoy(b, certificate), without)
+			b.ReportMetric(spent[1], "µs-without")
+			b.ReportMetric(spent[0], "µs-with")
+			b.ReportMetric(spent[0]/spent[1], "with/without")
+			b.ReportMetric(ratios[len(ratios)/2], "median")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// only is a client of one version.
+func only(authority *pki.Authority, version uint16) *tls.Config {
+	return &tls.Config{
+		RootCAs: authority.Pool(), ServerName: "x.example", MinVersion: version, MaxVersion: version,
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}, // HAProxy 2.6 knows no others
+	}
+}
+
 func compare(b *testing.B, config *tls.Config, haproxy, envoy *proxy) {
 	b.Helper()
-	proxies := []*proxy{haproxy, envoy}
-	var ratios []float64
-	var spent [2]float64
+	ratios, spent := turns(b, config, haproxy, envoy)
+	b.ReportMetric(spent[0], "µs-haproxy")
+	b.ReportMetric(spent[1], "µs-envoy")
+	b.ReportMetric(spent[0]/spent[1], "haproxy/envoy")
+	b.ReportMetric(ratios[len(ratios)/2], "median")
+	b.ReportMetric(0, "ns/op")
+}
+
+// turns has two proxies do handshakes in turns. It returns the ratios of the turns' CPU time, the first's by the second's and
+// sorted, and what each has spent on a handshake, in µs.
+func turns(b *testing.B, config *tls.Config, proxies ...*proxy) (ratios []float64, spent [2]float64) {
+	b.Helper()
 	for _, p := range proxies {
 		shake(b, p, config, perRound)
 	}
@@ -60,17 +116,12 @@ func compare(b *testing.B, config *tls.Config, haproxy, envoy *proxy) {
 			before := proxies[i].cpu(b)
 			shake(b, proxies[i], config, perRound)
 			cpu[i] = float64(proxies[i].cpu(b) - before)
-			spent[i] += cpu[i]
+			spent[i] += cpu[i] / float64(perRound*rounds*b.N) / 1e3
 		}
 		ratios = append(ratios, cpu[0]/cpu[1])
 	}
 	slices.Sort(ratios)
-	handshakes := float64(perRound * rounds * b.N)
-	b.ReportMetric(spent[0]/handshakes/1e3, "µs-haproxy")
-	b.ReportMetric(spent[1]/handshakes/1e3, "µs-envoy")
-	b.ReportMetric(spent[0]/spent[1], "haproxy/envoy")
-	b.ReportMetric(ratios[len(ratios)/2], "median")
-	b.ReportMetric(0, "ns/op")
+	return ratios, spent
 }
 
 // shake connects and does a full handshake, again and again.
@@ -97,7 +148,6 @@ func shake(b *testing.B, p *proxy, config *tls.Config, handshakes int) {
 }
 
 func once(ctx context.Context, address string, config *tls.Config) error {
-	const patience = 30 * time.Second
 	plain, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err

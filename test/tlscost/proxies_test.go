@@ -34,7 +34,8 @@ type proxy struct {
 	pid     int
 }
 
-func startEnvoy(tb testing.TB, certificate pki.Certificate) *proxy {
+// startEnvoy runs one with what a listener with Octavia's defaults becomes; change changes that.
+func startEnvoy(tb testing.TB, certificate pki.Certificate, change ...func(*translate.Resources)) *proxy {
 	tb.Helper()
 	place := free(tb)
 	resources, err := translate.LoadBalancer(&model.LoadBalancer{
@@ -45,6 +46,9 @@ func startEnvoy(tb testing.TB, certificate pki.Certificate) *proxy {
 		}},
 	})
 	require.NoError(tb, err)
+	for _, some := range change {
+		some(resources)
+	}
 	static, err := translate.Static(resources)
 	require.NoError(tb, err)
 	document, err := protojson.Marshal(static)
@@ -55,7 +59,7 @@ func startEnvoy(tb testing.TB, certificate pki.Certificate) *proxy {
 }
 
 // startHAProxy runs one whose bind line is that of Octavia's template.
-func startHAProxy(tb testing.TB, certificate pki.Certificate) *proxy {
+func startHAProxy(tb testing.TB, certificate pki.Certificate, environment ...string) *proxy {
 	tb.Helper()
 	binary, err := exec.LookPath("haproxy")
 	if err != nil {
@@ -77,7 +81,9 @@ defaults
 frontend l
     bind %s ssl crt-list %s ciphers %s no-sslv3 no-tlsv10 no-tlsv11 alpn h2,http/1.1,http/1.0
 `, place, list, octaviaCiphers), 0o600))
-	return run(tb, place, exec.Command(binary, "-db", "-f", file))
+	command := exec.Command(binary, "-db", "-f", file)
+	command.Env = append(os.Environ(), environment...)
+	return run(tb, place, command)
 }
 
 func free(tb testing.TB) netip.AddrPort {

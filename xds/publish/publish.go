@@ -46,6 +46,9 @@ type Result struct {
 
 // Publisher publishes; one for all amphorae.
 type Publisher struct {
+	// Metrics may be set before the first Publish; nil measures nothing.
+	Metrics *Metrics
+
 	server  Server
 	warming Warming
 	logger  *slog.Logger

@@ -17,6 +17,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -357,4 +358,22 @@ func (f *fake) RemoveNode(string) {}
 func (f *fake) Warm(context.Context, string) error {
 	f.note("warm")
 	return nil
+}
+
+func TestPhasesAreMeasured(t *testing.T) {
+	f := newFake()
+	p := New(f, f, nil)
+	registry := prometheus.NewRegistry()
+	p.Metrics = NewMetrics(registry)
+	_, err := p.Publish(t.Context(), node, resources(t, "a", 1, 1))
+	must(t, err)
+	families, err := registry.Gather()
+	must(t, err)
+	counts := map[string]uint64{}
+	for _, metric := range families[0].GetMetric() {
+		counts[metric.GetLabel()[0].GetValue()] = metric.GetHistogram().GetSampleCount()
+	}
+	if diff := cmp.Diff(map[string]uint64{"widen": 1, "warm": 2, "shift": 1, "narrow": 1}, counts); diff != "" {
+		t.Errorf("measured (-want +got):\n%s", diff)
+	}
 }

@@ -13,6 +13,14 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
+// The phases, in errors and metrics.
+const (
+	phaseWiden  = "widen"
+	phaseWarm   = "warm"
+	phaseShift  = "shift"
+	phaseNarrow = "narrow"
+)
+
 // run is one Publish.
 type run struct {
 	publisher *Publisher
@@ -31,9 +39,12 @@ func (r *run) phases(ctx context.Context) error {
 		name string
 		run  func(context.Context) error
 	}{
-		{"widen", r.widen}, {"warm", r.warm}, {"shift", r.shift}, {"warm", r.warm}, {"narrow", r.narrow},
+		{phaseWiden, r.widen}, {phaseWarm, r.warm}, {phaseShift, r.shift}, {phaseWarm, r.warm}, {phaseNarrow, r.narrow},
 	} {
-		if err := phase.run(ctx); err != nil {
+		done := r.publisher.Metrics.timed(phase.name)
+		err := phase.run(ctx)
+		done()
+		if err != nil {
 			return fmt.Errorf("%s: %w", phase.name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -36,6 +37,15 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 			Help:    "Time from sending a message to its ACK or NACK.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"type"}),
+	}
+	for _, typeURL := range []string{
+		resource.SecretType, resource.EndpointType, resource.ClusterType, resource.RouteType, resource.ListenerType,
+	} {
+		kind := Kind(typeURL)
+		m.ackSeconds.WithLabelValues(kind) // shown as 0 before the first, as are the counters
+		for _, vector := range []*prometheus.CounterVec{m.pushes, m.resources, m.removals, m.nacks} {
+			vector.WithLabelValues(kind)
+		}
 	}
 	if registry == nil {
 		return m, nil

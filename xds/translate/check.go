@@ -124,6 +124,11 @@ func (c *checker) cluster(cluster *clusterv3.Cluster) error {
 	if assignment == nil {
 		return fmt.Errorf("its endpoints %q are not there", name)
 	}
+	for _, match := range cluster.GetTransportSocketMatches() {
+		if err := c.secrets(match.GetTransportSocket()); err != nil {
+			return err
+		}
+	}
 	return c.secrets(cluster.GetTransportSocket())
 }
 

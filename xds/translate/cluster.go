@@ -92,6 +92,9 @@ func (t *translation) cluster(owner model.Ref, name string, connect int, http bo
 			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options,
 		}
 	}
+	if err := t.checkMembers(cluster, pool.monitor, http); err != nil {
+		return err
+	}
 	service, err := serviceName(cluster)
 	if err != nil {
 		return err
@@ -112,4 +115,20 @@ func (t *translation) cluster(owner model.Ref, name string, connect int, http bo
 	t.out.Owners[Key{resourcev3.ClusterType, name}] = owner
 	t.out.Owners[Key{resourcev3.EndpointType, service}] = owner
 	return nil
+}
+
+// dropUnused drops the clusters of monitored pools that no traffic is sent to, since their members are not to be checked, as
+// with HAProxy. To keep them without the checks would be a change of a cluster at the moment when traffic begins or ends:
+// a cluster that is added or removed comes before the traffic and goes after it.
+func (t *translation) dropUnused() {
+	for name, cluster := range t.out.Clusters {
+		if len(cluster.GetHealthChecks()) == 0 || t.used[name] {
+			continue
+		}
+		service := cluster.GetEdsClusterConfig().GetServiceName()
+		delete(t.out.Clusters, name)
+		delete(t.out.Endpoints, service)
+		delete(t.out.Owners, Key{resourcev3.ClusterType, name})
+		delete(t.out.Owners, Key{resourcev3.EndpointType, service})
+	}
 }

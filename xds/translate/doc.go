@@ -20,6 +20,8 @@
 //     such listener has a cluster of its own, named for the listener, whose endpoints follow the default pool. Seen with
 //     Envoy 1.40: connections opened before outlive the replacement of all endpoints, of the cluster, and its removal,
 //     where another cluster name in the filter chain would close them after the drain time. UDP is alike;
+//   - a health monitor is in the clusters of its pool, and a change of it replaces them: the old one serves until the new one has
+//     had as many results of checks as it has members. Who is checked where is in the endpoints, see MONITORS.md;
 //   - what a pool's algorithm and persistence need of a listener is there beforehand: a hash of the source that only
 //     clusters with a hashing algorithm ask for, and HTTP filters that are disabled until a route enables them. The one
 //     exception is SOURCE_IP_PORT behind TCP and HTTPS listeners, see tcpHash;
@@ -46,7 +48,8 @@
 //   - A listener without a default pool answers 503 by a direct response (HTTP) or has an empty cluster (TCP: accepts and
 //     closes). Envoy's own answer would be a 404.
 //   - A pool that no listener uses has its cluster all the same: Envoy can refuse it before traffic depends on it, and to
-//     use it adds nothing.
+//     use it adds nothing. With a monitor that is up it has none, and neither has a listener that is down: nobody is checked
+//     for nothing, see dropUnused.
 //
 // # Errors
 //

@@ -217,6 +217,12 @@ func (g *generator) connect(lb *model.LoadBalancer) {
 			if pool.Protocol == model.ProtocolUDP && !g.hostile() {
 				monitor.Type = "UDP-CONNECT"
 			}
+			if pool.Protocol != model.ProtocolUDP && monitor.Type == model.HealthMonitorUDPConnect && !g.hostile() {
+				monitor.Type = model.HealthMonitorTCP
+			}
+			if !g.hostile() && (monitor.DomainName != "" || monitor.HTTPVersion > 1.1 || monitor.HTTPVersion < 0) {
+				monitor.HTTPVersion = 1.1
+			}
 		}
 		g.poolTLS(pool)
 		for j := range pool.Members {

@@ -37,6 +37,7 @@ func (t *translation) listener(listener *model.Listener) error {
 	var filters []*listenerv3.Filter
 	var udp *listenerv3.ListenerFilter
 	var routes *routev3.RouteConfiguration
+	own := ""
 	switch listener.Protocol {
 	case model.ProtocolHTTP, model.ProtocolTerminatedHTTPS:
 		cluster := ""
@@ -74,6 +75,7 @@ func (t *translation) listener(listener *model.Listener) error {
 		if err != nil {
 			return err
 		}
+		own = cluster
 		if udp, err = t.udpFilter(listener, cluster); err != nil {
 			return err
 		}
@@ -82,6 +84,7 @@ func (t *translation) listener(listener *model.Listener) error {
 		if err != nil {
 			return err
 		}
+		own = cluster
 		if filters, err = t.tcpFilters(listener, pool, cluster); err != nil {
 			return err
 		}
@@ -108,6 +111,7 @@ func (t *translation) listener(listener *model.Listener) error {
 		t.out.Routes[listener.ID] = routes
 		t.out.Owners[Key{resourcev3.RouteType, listener.ID}] = owner
 	}
+	t.use(own, routes)
 	t.out.Listeners[listener.ID] = message
 	t.out.Owners[Key{resourcev3.ListenerType, listener.ID}] = owner
 	if !t.speaksHTTP3(listener) {
@@ -120,6 +124,16 @@ func (t *translation) listener(listener *model.Listener) error {
 	t.out.Listeners[second.GetName()] = second
 	t.out.Owners[Key{resourcev3.ListenerType, second.GetName()}] = owner
 	return nil
+}
+
+// use notes the clusters that a listener sends traffic to: its own one, or those of its routes.
+func (t *translation) use(own string, routes *routev3.RouteConfiguration) {
+	t.used[own] = true
+	for _, host := range routes.GetVirtualHosts() {
+		for _, route := range host.GetRoutes() {
+			t.used[route.GetRoute().GetCluster()] = true
+		}
+	}
 }
 
 // bind returns a listener with its addresses and its port.

@@ -21,6 +21,8 @@ type translation struct {
 	vips []string
 	// pools are those that can be served, by id.
 	pools map[string]*servedPool
+	// used are the names of the clusters that a listener sends traffic to.
+	used map[string]bool
 }
 
 // servedPool is a pool that passed its checks.
@@ -30,6 +32,8 @@ type servedPool struct {
 	endpoints []*endpointv3.LocalityLbEndpoints
 	// backups says that a second priority exists.
 	backups bool
+	// monitor is how the members are checked; nil when they are not.
+	monitor *monitor
 }
 
 // LoadBalancer returns the resources of the Envoys of a load balancer.
@@ -37,7 +41,7 @@ type servedPool struct {
 // It returns them together with an error when a part of the tree cannot be served: the resources are good, and complete
 // but for that part; the error joins one *ValidationError for each (see Problems). It never panics, whatever the tree holds.
 func LoadBalancer(lb *model.LoadBalancer) (*Resources, error) {
-	t := &translation{lb: lb, out: NewResources(), pools: map[string]*servedPool{}}
+	t := &translation{lb: lb, out: NewResources(), pools: map[string]*servedPool{}, used: map[string]bool{}}
 	if lb == nil {
 		return t.out, &ValidationError{Owner: model.Ref{Kind: model.KindLoadBalancer}, Reason: "there is no load balancer"}
 	}
@@ -47,6 +51,7 @@ func LoadBalancer(lb *model.LoadBalancer) (*Resources, error) {
 		t.pool(pool)
 	}
 	t.listeners()
+	t.dropUnused()
 	for _, problem := range check(t.out) {
 		t.problem(problem)
 	}

@@ -3,7 +3,6 @@ package translate
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filterstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
-	rawbufferv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -19,17 +18,18 @@ func (t *translation) memberTransport(pool *model.Pool) (*corev3.TransportSocket
 			return nil, err
 		}
 	}
-	if pool.Protocol != model.ProtocolProxy && pool.Protocol != model.ProtocolProxyV2 {
+	return withProxyProtocol(pool, inner)
+}
+
+// withProxyProtocol puts the PROXY protocol before a transport if the pool has it; nil is in clear.
+func withProxyProtocol(pool *model.Pool, inner *corev3.TransportSocket) (*corev3.TransportSocket, error) {
+	if !speaksProxy(pool) {
 		return inner, nil
 	}
 	if inner == nil {
-		plain, err := pack(&rawbufferv3.RawBuffer{})
-		if err != nil {
+		var err error
+		if inner, err = plainTransport(); err != nil {
 			return nil, err
-		}
-		inner = &corev3.TransportSocket{
-			Name:       "envoy.transport_sockets.raw_buffer",
-			ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: plain},
 		}
 	}
 	return proxyProtocol(pool, inner)

@@ -93,10 +93,15 @@ func UseOfCluster(name string) ClusterUse {
 // StatName is the name of a resource as it stands in names of Envoy's statistics.
 func StatName(name string) string { return strings.ReplaceAll(name, ":", "_") }
 
-// ClusterOfService returns the name of the cluster that has this EDS service name.
-func ClusterOfService(service string) string {
-	cluster, _, _ := strings.Cut(service, "@")
-	return cluster
+// endpointName is an endpoint's hostname: by it the agent knows the ids of a member and its pool, since it stands in Envoy's list of
+// hosts. Nothing else reads it. Metadata are not in that list, and Envoy 1.40 cannot write out endpoints that have them
+// (/config_dump?include_eds) when one is checked by the agent: it crashes on a pipe as the address of checks.
+func endpointName(pool *model.Pool, member *model.Member) string { return pool.ID + "/" + member.ID }
+
+// MemberOfEndpoint returns the ids in an endpoint's hostname; ok is false for one that is no member.
+func MemberOfEndpoint(name string) (pool, member string, ok bool) {
+	pool, member, ok = strings.Cut(name, "/")
+	return pool, member, ok && pool != "" && member != ""
 }
 
 // serviceHashBytes is enough to tell a cluster from its predecessor: nothing else is looked up by the hash.

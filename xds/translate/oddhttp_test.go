@@ -35,8 +35,8 @@ func TestOddHTTP(t *testing.T) {
 		status        int
 		body          string
 	}{
-		{"a method that Envoy does not know", "M-SEARCH / HTTP/1.1\r\nHost: a\r\n\r\n", 0, http.StatusOK, "M-SEARCH "},
-		{"a method of the user's own", "MAKE!COFFEE / HTTP/1.1\r\nHost: a\r\n\r\n", 0, http.StatusOK, "MAKE!COFFEE "},
+		{"a method that Envoy does not know", "M-SEARCH / HTTP/1.1\r\nHost: a\r\n\r\n", 0, http.StatusBadRequest, ""},
+		{"a method of the user's own", "MAKE!COFFEE / HTTP/1.1\r\nHost: a\r\n\r\n", 0, http.StatusBadRequest, ""},
 		{"no method", "MAKE(COFFEE / HTTP/1.1\r\nHost: a\r\n\r\n", 0, http.StatusBadRequest, ""},
 		{"an answer with a length and chunks", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1, http.StatusOK, "hello"},
 		{"a request with a length and chunks", strings.Replace(chunks, "Host", "Content-Length: 3\r\nHost", 1) + "0\r\n\r\n", 0, http.StatusBadRequest, ""},
@@ -47,6 +47,16 @@ func TestOddHTTP(t *testing.T) {
 			response, body := ask(t, &lb.Listeners[test.listener], test.request)
 			if response.StatusCode != test.status || test.body != "" && body != test.body {
 				t.Errorf("%d %q, not %d %q", response.StatusCode, body, test.status, test.body)
+			}
+		})
+	}
+	// WebDAV (RFC 4918) and what CalDAV, CardDAV, Subversion and UPnP add.
+	for method := range strings.FieldsSeq("PATCH PURGE PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK ACL SEARCH REPORT MKCALENDAR " +
+		"MKACTIVITY CHECKOUT MERGE BIND REBIND UNBIND LINK UNLINK NOTIFY SUBSCRIBE UNSUBSCRIBE") {
+		t.Run(method, func(t *testing.T) {
+			response, body := ask(t, &lb.Listeners[0], method+" / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+			if response.StatusCode != http.StatusOK || body != method+" abc" {
+				t.Errorf("%d %q", response.StatusCode, body)
 			}
 		})
 	}

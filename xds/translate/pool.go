@@ -6,8 +6,8 @@ import (
 
 // pool checks a pool, adds its cluster and keeps it for the listeners if it can be served.
 //
-// Every pool has its cluster, whether a listener uses it or not: so Envoy can refuse it before traffic depends on it, and
-// no change of a listener adds or removes it.
+// Every pool without a monitor has its cluster, whether a listener uses it or not: so Envoy can refuse it before traffic depends
+// on it, and no change of a listener adds or removes it. Of the others see dropUnused.
 func (t *translation) pool(pool *model.Pool) {
 	owner := model.Ref{Kind: model.KindPool, ID: pool.ID}
 	before := len(t.problems)
@@ -38,20 +38,15 @@ func (t *translation) pool(pool *model.Pool) {
 	checkPersistence(pool, refuse)
 	checkMemberTLS(pool, refuse)
 	bad := len(t.problems) > before
-	if pool.HealthMonitor != nil {
-		t.problem(&ValidationError{
-			Owner: model.Ref{Kind: model.KindHealthMonitor, ID: pool.HealthMonitor.ID}, Field: "type",
-			Reason: unsupported("a health monitor of type", pool.HealthMonitor.Type),
-		})
-	}
-	endpoints, backups := t.members(pool)
+	monitor := t.takeMonitor(pool)
+	endpoints, backups := t.members(pool, monitor)
 	if bad {
 		return
 	}
 	if !pool.AdminStateUp {
 		endpoints, backups = nil, false
 	}
-	served := &servedPool{Pool: pool, endpoints: endpoints, backups: backups}
+	served := &servedPool{Pool: pool, endpoints: endpoints, backups: backups, monitor: monitor}
 	if err := t.poolCluster(poolClusterName(pool), model.DefaultTimeoutMemberConnect, served); err != nil {
 		t.problem(refused(owner, err))
 		return

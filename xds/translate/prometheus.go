@@ -117,7 +117,7 @@ func (t *translation) measured() bool {
 	return false
 }
 
-// measuredMember is how the agent knows the ids of a member and its pool. Envoy takes up a change of metadata in place, and
+// measuredMember is how access logs and events of checks know the ids of a member and its pool. Envoy takes up a change of metadata in place, and
 // keeps the connections and what it has counted.
 func measuredMember(pool *model.Pool, member *model.Member) *corev3.Metadata {
 	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{MetadataNamespace: {Fields: map[string]*structpb.Value{

@@ -26,7 +26,7 @@ func TestPrometheusWithoutItsAgent(t *testing.T) {
 		"GET /%6detrics":            http.StatusForbidden,
 		"GET http://other/stats":    http.StatusForbidden,
 		"POST /metrics":             http.StatusForbidden,
-		"GETS /metrics":             http.StatusForbidden,
+		"GETS /metrics":             http.StatusBadRequest,
 		"OPTIONS *":                 http.StatusNotFound,
 		"CONNECT 127.0.0.1:9180":    http.StatusNotFound,
 		"TRACE /metrics":            http.StatusForbidden,

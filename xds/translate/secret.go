@@ -19,14 +19,18 @@ import (
 // connections that they hold, are left alone.
 
 // certificateSecret adds a certificate with its chain, its key and what is stapled to it.
+//
+// Envoy is never given a passphrase: it would protect nothing beside the key that it opens, Envoy's refusal of a wrong one
+// would come too late, and BoringSSL opens fewer keys than users have.
 func (t *translation) certificateSecret(place model.Secret) error {
 	container := place.Certificate()
+	key, err := clearKey(container)
+	if err != nil {
+		return err // checkTLS has refused it
+	}
 	certificate := &tlsv3.TlsCertificate{
 		CertificateChain: inline(chainOf(container)),
-		PrivateKey:       inline([]byte(container.PrivateKey)),
-	}
-	if container.Passphrase != "" {
-		certificate.Password = inline([]byte(container.Passphrase))
+		PrivateKey:       inline([]byte(key)),
 	}
 	if len(container.OCSPResponse) > 0 {
 		certificate.OcspStaple = inline(container.OCSPResponse)

@@ -74,6 +74,11 @@ func staticCluster(res *Resources, dynamic *clusterv3.Cluster) (*clusterv3.Clust
 	if err := staticSecrets(cluster.GetTransportSocket()); err != nil {
 		return nil, err
 	}
+	for _, match := range cluster.GetTransportSocketMatches() {
+		if err := staticSecrets(match.GetTransportSocket()); err != nil {
+			return nil, err
+		}
+	}
 	cluster.LoadAssignment = &endpointv3.ClusterLoadAssignment{
 		ClusterName: cluster.GetName(), Endpoints: endpoints.GetEndpoints(), Policy: endpoints.GetPolicy(),
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/xds/ciphers"
+	"github.com/octavia-envoy/octavia-envoy/xds/privatekey"
 )
 
 // checkTLS reports everything about the TLS of a TERMINATED_HTTPS listener that cannot be served. Envoy would refuse the
@@ -176,24 +177,25 @@ func checkCertificate(container *model.TLSContainer, ofListener bool) error {
 
 // keyPair returns the certificate when its key is its own.
 func keyPair(container *model.TLSContainer) (*x509.Certificate, error) {
-	if container.Passphrase == "" {
-		pair, err := tls.X509KeyPair(chainOf(container), []byte(container.PrivateKey))
-		if err != nil {
-			// Its words are about the kind of mistake, and hold nothing of the key.
-			return nil, fmt.Errorf("the certificate and its key cannot be used together: %.200s", strings.TrimPrefix(err.Error(), "tls: "))
-		}
-		return pair.Leaf, nil
+	const unfit = "the certificate and its key cannot be used together: "
+	key, err := clearKey(container)
+	if err != nil {
+		return nil, fmt.Errorf(unfit+"%w", err)
 	}
-	// Envoy decrypts the key itself; Octavia hands over keys in clear.
-	var leaf *x509.Certificate
-	err := checkBundle(model.PEM(chainOf(container)), "CERTIFICATE", func(der []byte) error {
-		certificate, err := x509.ParseCertificate(der)
-		if leaf == nil {
-			leaf = certificate
-		}
-		return err
-	})
-	return leaf, err
+	pair, err := tls.X509KeyPair(chainOf(container), []byte(key))
+	if err != nil {
+		// Its words are about the kind of mistake, and hold nothing of the key.
+		return nil, fmt.Errorf(unfit+"%.200s", strings.TrimPrefix(err.Error(), "tls: "))
+	}
+	return pair.Leaf, nil
+}
+
+// clearKey returns the key in clear. Octavia hands keys over so, and package secrets opens those that it reads.
+func clearKey(container *model.TLSContainer) (string, error) {
+	if !privatekey.Encrypted(container.PrivateKey) {
+		return container.PrivateKey, nil
+	}
+	return privatekey.Clear(container.PrivateKey, container.Passphrase)
 }
 
 // hasName reports whether a certificate has what Envoy demands of a server's: a subject alternative name of any kind, or a

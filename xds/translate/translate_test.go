@@ -39,8 +39,41 @@ func TestWhatAChangeTouches(t *testing.T) {
 				{"pool_id": "blue", "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN",
 				 "members": [{"member_id": "m1", "address": "198.51.100.1", "protocol_port": 80}]},
 				{"pool_id": "green", "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN", "members": []},
-				{"pool_id": "least", "protocol": "HTTP", "lb_algorithm": "LEAST_CONNECTIONS", "members": []}]}`))
+				{"pool_id": "least", "protocol": "HTTP", "lb_algorithm": "LEAST_CONNECTIONS", "members": []},
+				{"pool_id": "watched", "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN", "healthmonitor": {"healthmonitor_id": "hm", "type": "TCP",
+				 "delay": 5, "timeout": 3, "max_retries": 2}, "members": [{"member_id": "m9", "address": "198.51.100.9", "protocol_port": 80}]}]}`))
 	}
+	watch := func(lb *model.LoadBalancer) *model.LoadBalancer { // by the HTTP listener
+		lb.Listeners[0].DefaultPoolID = "watched"
+		return lb
+	}
+	t.Run("monitored", func(t *testing.T) {
+		for name, test := range map[string]struct {
+			change func(*model.Pool)
+			want   []string
+		}{
+			"a member more": {func(p *model.Pool) {
+				p.Members = append(p.Members, model.Member{ID: "m2", Address: "198.51.100.2", ProtocolPort: 80, Weight: 1, AdminStateUp: true})
+			}, []string{"changed watched@"}},
+			"a weight":           {func(p *model.Pool) { p.Members[0].Weight = 0 }, []string{"changed watched@"}},
+			"a place to monitor": {func(p *model.Pool) { p.Members[0].MonitorPort = 8081 }, []string{"changed watched@"}},
+			"a pool down":        {func(p *model.Pool) { p.AdminStateUp = false }, []string{"changed watched@"}},
+			"words":              {func(p *model.Pool) { p.HealthMonitor.Name = "other" }, nil},
+			"a delay":            {func(p *model.Pool) { p.HealthMonitor.Delay = 6 }, []string{"changed watched", "gone watched@", "new watched@"}},
+			"a monitor down":     {func(p *model.Pool) { p.HealthMonitor.AdminStateUp = false }, []string{"changed watched", "gone watched@", "new watched@"}},
+			"no monitor":         {func(p *model.Pool) { p.HealthMonitor = nil }, []string{"changed watched", "gone watched@", "new watched@"}},
+		} {
+			tree := watch(base())
+			test.change(&tree.Pools[3])
+			want := map[string]bool{}
+			for _, line := range test.want {
+				want[line] = true
+			}
+			if diff := cmp.Diff(want, changes(translated(t, watch(base())), translated(t, tree))); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", name, diff)
+			}
+		}
+	})
 	for name, test := range map[string]struct {
 		change func(*model.LoadBalancer)
 		want   []string
@@ -58,6 +91,17 @@ func TestWhatAChangeTouches(t *testing.T) {
 		"a place to monitor": {func(lb *model.LoadBalancer) {
 			lb.Pools[0].Members[0].MonitorPort = 8081
 		}, []string{"changed blue@", "changed tcp:db@"}},
+		"a monitor": {func(lb *model.LoadBalancer) {
+			monitor := *lb.Pools[3].HealthMonitor
+			lb.Pools[0].HealthMonitor = &monitor
+		}, []string{
+			"changed blue", "gone blue@", "new blue@", "changed tcp:db", "gone tcp:db@", "new tcp:db@",
+		}},
+		"HTTP: a monitored pool": {func(lb *model.LoadBalancer) { watch(lb) }, []string{"changed web", "new watched", "new watched@"}},
+		"TCP: a monitored pool": {
+			func(lb *model.LoadBalancer) { lb.Listeners[1].DefaultPoolID = "watched" },
+			[]string{"changed tcp:db", "gone tcp:db@", "new tcp:db@"},
+		},
 		"an additional VIP": {func(lb *model.LoadBalancer) {
 			lb.AdditionalVIPs = []model.AdditionalVIP{{IPAddress: "2001:db8::10"}}
 		}, []string{"changed web", "changed db"}},

@@ -38,15 +38,11 @@ func TestAnswers(t *testing.T) {
 		"/stats":     `{"stats":[{"name":"a.b","value":18446744073709551615},{"histograms":{}},{"name":"text","value":null}]}`,
 		"/listeners": `{"listener_statuses":[{"name":"web","local_address":{}}]}`,
 		"/clusters": `{"cluster_statuses":[{"name":"blue","added_via_api":true,"host_statuses":[
-			{"address":{"socket_address":{"address":"2001:db8::1","port_value":80}},"weight":7,"priority":1,
+			{"address":{"socket_address":{"address":"2001:db8::1","port_value":80}},"hostname":"p/m","weight":7,"priority":1,
 			 "stats":[{"name":"rq_total","value":"18446744073709551615"},{"name":"cx_total"}],
 			 "health_status":{"eds_health_status":"DRAINING"}},
-			{"address":{"pipe":{"path":"/run/x"}},"health_status":{"failed_active_health_check":true}},
+			{"address":{"pipe":{"path":"/run/x"}},"health_status":{"failed_active_health_check":true,"pending_active_hc":true,"active_hc_timeout":true}},
 			{"health_status":{"eds_health_status":"UNHEALTHY"}},{"health_status":{"failed_outlier_check":true}}]}]}`,
-		"/config_dump": `{"configs":[{"endpoint_config":{"cluster_name":"blue@1","endpoints":[{"lb_endpoints":[
-			{"endpoint":{"address":{"socket_address":{"address":"192.0.2.1","port_value":80}}},
-			 "metadata":{"filter_metadata":{"octavia":{"member":"m1","number":1},"envoy.lb":{"canary":false}}}},
-			{"endpoint":{"address":{"socket_address":{"address":"192.0.2.2","port_value":80}}}}]}]}}]}`,
 	})
 	stats, err := client.Stats(t.Context(), "^a")
 	if diff := cmp.Diff(map[string]uint64{"a.b": 1<<64 - 1}, stats); err != nil || diff != "" {
@@ -59,20 +55,54 @@ func TestAnswers(t *testing.T) {
 	clusters, err := client.Clusters(t.Context())
 	want := []Cluster{{Name: "blue", Dynamic: true, Hosts: []Host{
 		{
-			Address: "[2001:db8::1]:80", Weight: 7, Priority: 1, Draining: true,
+			Address: "[2001:db8::1]:80", Name: "p/m", Weight: 7, Priority: 1, Draining: true,
 			Stats: map[string]uint64{"rq_total": 1<<64 - 1, "cx_total": 0},
 		},
-		{Failed: true, Stats: map[string]uint64{}},
+		{Failed: true, FailedCheck: true, PendingCheck: true, CheckTimedOut: true, Stats: map[string]uint64{}},
 		{Failed: true, Stats: map[string]uint64{}},
 		{Failed: true, Stats: map[string]uint64{}},
 	}}}
 	if diff := cmp.Diff(want, clusters); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
-	metadata, err := client.EndpointMetadata(t.Context(), "octavia")
-	wantMetadata := map[string]map[string]map[string]string{"blue@1": {"192.0.2.1:80": {"member": "m1"}}}
-	if diff := cmp.Diff(wantMetadata, metadata); err != nil || diff != "" {
+}
+
+func TestConfigurationsAndHistograms(t *testing.T) {
+	client := serve(t, map[string]string{
+		"/config_dump": `{"configs":[{"cluster":{"name":"blue","health_checks":[{"timeout":"2s"}]}},{"cluster":{"name":"red"}},
+			{"active_state":{"listener":{"name":"web","filter_chains":[
+				{"filters":[{"typed_config":{"max_connections":"7"}},{"typed_config":{"stat_prefix":"web"}}]},{"filters":[]}]}}}]}`,
+		"/stats": `# TYPE times histogram
+times_bucket{who="web",le="0.5"} 2
+times_bucket{who="web",le="3e+05"} 3
+times_bucket{who="web",le="+Inf"} 4
+times_sum{who="web"} 300001.05
+times_count{who="web"} 4
+timesother_sum{who="web"} 9
+`,
+		"/server_info": `{"state":"PRE_INITIALIZING"}`,
+	})
+	checked, err := client.CheckedClusters(t.Context())
+	if diff := cmp.Diff(map[string]bool{"blue": true}, checked); err != nil || diff != "" {
 		t.Error(err, diff)
+	}
+	limits, err := client.ConnectionLimits(t.Context(), []string{"web"})
+	if diff := cmp.Diff(map[string]uint64{"web": 7}, limits); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	if limits, err := client.ConnectionLimits(t.Context(), nil); err != nil || len(limits) != 0 {
+		t.Error(err, limits)
+	}
+	histograms, err := client.Histograms(t.Context(), "^", "times", "who")
+	want := map[string]*Histogram{"web": {Buckets: []Bucket{{0.5, 2}, {300000, 3}}, Count: 4, Sum: 300001.05}}
+	if diff := cmp.Diff(want, histograms); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	if state, err := client.State(t.Context()); err != nil || state != "PRE_INITIALIZING" {
+		t.Error(err, state)
+	}
+	if state, err := serve(t, map[string]string{"/server_info": "{}"}).State(t.Context()); err != nil || state != "LIVE" {
+		t.Error(err, state)
 	}
 }
 

@@ -18,6 +18,8 @@ type Cluster struct {
 type Host struct {
 	// Address is host:port; "" of one that has neither.
 	Address string
+	// Name is the endpoint's hostname; see translate.MemberOfEndpoint.
+	Name string
 	// Stats are the host's counters and gauges: cx_total, cx_active, cx_connect_fail, rq_total, rq_active and others.
 	Stats map[string]uint64
 	// Weight is Envoy's, 1 and more.
@@ -28,6 +30,9 @@ type Host struct {
 	Draining bool
 	// Failed says that it gets no traffic because a health check, outlier detection or the endpoint itself says so.
 	Failed bool
+	// FailedCheck says that it gets no traffic because its health check failed, or has not ended yet: Envoy tells these two
+	// apart only where PendingCheck is true. CheckTimedOut is about the last check that failed.
+	FailedCheck, PendingCheck, CheckTimedOut bool
 }
 
 type clusterStatus struct {
@@ -35,14 +40,17 @@ type clusterStatus struct {
 	AddedViaAPI  bool   `json:"added_via_api"`
 	HostStatuses []struct {
 		Address address `json:"address"`
+		Name    string  `json:"hostname"`
 		Stats   []struct {
 			Name  string `json:"name"`
 			Value uint64 `json:"value,string"`
 		} `json:"stats"`
 		Health struct {
-			ActiveCheck bool   `json:"failed_active_health_check"`
-			Outlier     bool   `json:"failed_outlier_check"`
-			EDS         string `json:"eds_health_status"`
+			ActiveCheck  bool   `json:"failed_active_health_check"`
+			PendingCheck bool   `json:"pending_active_hc"`
+			TimedOut     bool   `json:"active_hc_timeout"`
+			Outlier      bool   `json:"failed_outlier_check"`
+			EDS          string `json:"eds_health_status"`
 		} `json:"health_status"`
 		Weight   uint32 `json:"weight"`
 		Priority uint32 `json:"priority"`
@@ -83,9 +91,11 @@ func (s *clusterStatus) cluster() Cluster {
 	for i := range s.HostStatuses {
 		status := &s.HostStatuses[i]
 		host := Host{
-			Address: status.Address.String(), Stats: make(map[string]uint64, len(status.Stats)),
+			Address: status.Address.String(), Name: status.Name, Stats: make(map[string]uint64, len(status.Stats)),
 			Weight: status.Weight, Priority: status.Priority,
-			Draining: status.Health.EDS == "DRAINING",
+			Draining:    status.Health.EDS == "DRAINING",
+			FailedCheck: status.Health.ActiveCheck, PendingCheck: status.Health.PendingCheck,
+			CheckTimedOut: status.Health.TimedOut,
 			Failed: status.Health.ActiveCheck || status.Health.Outlier ||
 				status.Health.EDS == "UNHEALTHY" || status.Health.EDS == "TIMEOUT",
 		}

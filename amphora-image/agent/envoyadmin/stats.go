@@ -26,6 +26,20 @@ func (c *Client) Stats(ctx context.Context, filter string) (map[string]uint64, e
 	return stats, nil
 }
 
+// State returns Envoy's server state: LIVE, DRAINING, PRE_INITIALIZING or INITIALIZING (envoy.admin.v3.ServerInfo.State).
+func (c *Client) State(ctx context.Context) (string, error) {
+	var info struct {
+		State string `json:"state"`
+	}
+	if err := c.get(ctx, "/server_info", &info); err != nil {
+		return "", err
+	}
+	if info.State == "" {
+		return "LIVE", nil // proto3 JSON may leave out the first value of an enumeration, which is LIVE
+	}
+	return info.State, nil
+}
+
 // Listeners returns the names of the listeners that Envoy has, without those that are only draining (envoy.admin.v3.Listeners).
 func (c *Client) Listeners(ctx context.Context) ([]string, error) {
 	var answer struct {

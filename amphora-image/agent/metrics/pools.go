@@ -17,13 +17,13 @@ import (
 func (r *reader) poolObjects(clusters []envoyadmin.Cluster, byCluster map[string]figures) (pools, members []object) {
 	elsewhere := map[string]bool{} // the pools that a listener has a cluster of for itself
 	for i := range clusters {
-		if pool, listener := r.use(&clusters[i]); listener != "" {
+		if pool, listener := use(&clusters[i]); listener != "" {
 			elsewhere[pool] = true
 		}
 	}
 	for i := range clusters {
 		cluster := &clusters[i]
-		pool, listener := r.use(cluster)
+		pool, listener := use(cluster)
 		if pool == "" {
 			continue
 		}
@@ -41,8 +41,8 @@ func (r *reader) poolObjects(clusters []envoyadmin.Cluster, byCluster map[string
 		for j := range cluster.Hosts {
 			host := &cluster.Hosts[j]
 			count(known, host)
-			if id, ok := r.members[cluster.Name][host.Address]; ok {
-				hosts = append(hosts, object{labels: []string{label, id.member}, figures: hostFigures(host, udp)})
+			if _, member, ok := translate.MemberOfEndpoint(host.Name); ok {
+				hosts = append(hosts, object{labels: []string{label, member}, figures: hostFigures(host, udp)})
 			}
 		}
 		up := len(cluster.Hosts) == 0 || known["agent.active_members"]+known["agent.backup_members"] > 0
@@ -55,7 +55,7 @@ func (r *reader) poolObjects(clusters []envoyadmin.Cluster, byCluster map[string
 
 // use returns whose cluster it is; no pool when that is not known, or it is nobody's. The cluster of a TCP or UDP listener
 // follows its default pool, of which only the endpoints tell.
-func (r *reader) use(cluster *envoyadmin.Cluster) (pool, listener string) {
+func use(cluster *envoyadmin.Cluster) (pool, listener string) {
 	if !cluster.Dynamic {
 		return "", ""
 	}
@@ -64,8 +64,8 @@ func (r *reader) use(cluster *envoyadmin.Cluster) (pool, listener string) {
 		return use.Pool, use.Listener
 	}
 	for i := range cluster.Hosts {
-		if id, ok := r.members[cluster.Name][cluster.Hosts[i].Address]; ok {
-			return id.pool, use.Listener
+		if pool, _, ok := translate.MemberOfEndpoint(cluster.Hosts[i].Name); ok {
+			return pool, use.Listener
 		}
 	}
 	return "", ""

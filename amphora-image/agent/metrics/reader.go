@@ -14,7 +14,6 @@ type Envoy interface {
 	Stats(ctx context.Context, filter string) (map[string]uint64, error)
 	Listeners(ctx context.Context) ([]string, error)
 	Clusters(ctx context.Context) ([]envoyadmin.Cluster, error)
-	EndpointMetadata(ctx context.Context, namespace string) (map[string]map[string]map[string]string, error)
 }
 
 // figures are what is known of one object, by the names that Series.Sum has.
@@ -32,10 +31,8 @@ type reading map[Kind][]object
 
 // Figures that are asked for beside those of the lists.
 const (
-	// figureEndpoints counts the answers to Envoy's question for a cluster's endpoints.
-	figureEndpoints = "cluster.update_success"
-	figureUnserved  = "cluster.upstream_cx_none_healthy"
-	figureAttempts  = "cluster.upstream_cx_total"
+	figureUnserved = "cluster.upstream_cx_none_healthy"
+	figureAttempts = "cluster.upstream_cx_total"
 )
 
 // reader reads one Envoy. It is not safe for concurrent use.
@@ -44,19 +41,13 @@ type reader struct {
 	usage  func() (Usage, bool)
 	filter string
 	totals totals
-
-	// members are the ids of the endpoints, by cluster and address, as they were when the clusters had these updates.
-	members map[string]map[string]memberID
-	updates map[string]uint64
 }
-
-type memberID struct{ pool, member string }
 
 func newReader(envoy Envoy, usage func() (Usage, bool)) *reader {
-	return &reader{envoy: envoy, usage: usage, filter: statFilter(figureEndpoints, figureUnserved, figureAttempts)}
+	return &reader{envoy: envoy, usage: usage, filter: statFilter(figureUnserved, figureAttempts)}
 }
 
-// read asks Envoy three questions, and a fourth when its endpoints have changed. The answers are a few milliseconds apart.
+// read asks Envoy three questions. The answers are a few milliseconds apart.
 func (r *reader) read(ctx context.Context) (reading, error) {
 	stats, err := r.envoy.Stats(ctx, r.filter)
 	if err != nil {
@@ -70,13 +61,7 @@ func (r *reader) read(ctx context.Context) (reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	server, byListener, byCluster, updates := split(stats)
-	if r.members == nil || !maps.Equal(updates, r.updates) {
-		if err := r.identify(ctx); err != nil {
-			return nil, err
-		}
-		r.updates = updates
-	}
+	server, byListener, byCluster := split(stats)
 	listeners := listenerObjects(names, byListener)
 	pools, members := r.poolObjects(clusters, byCluster)
 	whole := r.totals.add(listeners)
@@ -91,8 +76,8 @@ func (r *reader) read(ctx context.Context) (reading, error) {
 }
 
 // split sorts statistics by the object in their names.
-func split(stats map[string]uint64) (server figures, byListener, byCluster map[string]figures, updates map[string]uint64) {
-	server, byListener, byCluster, updates = figures{}, map[string]figures{}, map[string]figures{}, map[string]uint64{}
+func split(stats map[string]uint64) (server figures, byListener, byCluster map[string]figures) {
+	server, byListener, byCluster = figures{}, map[string]figures{}, map[string]figures{}
 	for name, value := range stats {
 		prefix, rest, _ := strings.Cut(name, ".")
 		if prefix == "server" {
@@ -108,30 +93,8 @@ func split(stats map[string]uint64) (server figures, byListener, byCluster map[s
 			owners[owner] = figures{}
 		}
 		owners[owner][prefix+"."+figure] = float64(value)
-		if prefix+"."+figure == figureEndpoints {
-			updates[owner] = value
-		}
 	}
-	return server, byListener, byCluster, updates
-}
-
-// identify asks for the ids of the endpoints.
-func (r *reader) identify(ctx context.Context) error {
-	services, err := r.envoy.EndpointMetadata(ctx, translate.MetadataNamespace)
-	if err != nil {
-		return err
-	}
-	r.members = make(map[string]map[string]memberID, len(services))
-	for service, endpoints := range services {
-		ids := make(map[string]memberID, len(endpoints))
-		for address, texts := range endpoints {
-			if texts[translate.MetadataMember] != "" && texts[translate.MetadataPool] != "" {
-				ids[address] = memberID{pool: texts[translate.MetadataPool], member: texts[translate.MetadataMember]}
-			}
-		}
-		r.members[translate.ClusterOfService(service)] = ids
-	}
-	return nil
+	return server, byListener, byCluster
 }
 
 // listenerObjects are the listeners that Envoy has; the second one for HTTP/3 has its statistics with the first. What is only

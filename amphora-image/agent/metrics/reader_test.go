@@ -23,10 +23,9 @@ type fake struct {
 	stats     map[string]uint64
 	listeners []string
 	clusters  []envoyadmin.Cluster
-	metadata  map[string]map[string]map[string]string
 	err       error
 
-	reads, dumps atomic.Int64
+	reads atomic.Int64
 }
 
 func (f *fake) Stats(_ context.Context, filter string) (map[string]uint64, error) {
@@ -43,15 +42,6 @@ func (f *fake) Stats(_ context.Context, filter string) (map[string]uint64, error
 func (f *fake) Listeners(context.Context) ([]string, error) { return f.listeners, nil }
 
 func (f *fake) Clusters(context.Context) ([]envoyadmin.Cluster, error) { return f.clusters, nil }
-
-func (f *fake) EndpointMetadata(context.Context, string) (map[string]map[string]map[string]string, error) {
-	f.dumps.Add(1)
-	return f.metadata, nil
-}
-
-func ids(pool, member string) map[string]string {
-	return map[string]string{"pool": pool, "member": member}
-}
 
 // lines reads the fake and returns the lines of the page that are no comment.
 func lines(t *testing.T, r *reader) map[string]bool {
@@ -117,8 +107,8 @@ func TestOnlyTheLoadBalancers(t *testing.T) {
 }
 
 func TestPoolsAndMembers(t *testing.T) {
-	host := func(address string, change func(*envoyadmin.Host)) envoyadmin.Host {
-		h := envoyadmin.Host{Address: address, Weight: 5, Stats: map[string]uint64{"rq_total": 4, "rq_active": 1}}
+	host := func(name string, change func(*envoyadmin.Host)) envoyadmin.Host {
+		h := envoyadmin.Host{Address: "192.0.2.1:80", Name: name, Weight: 5, Stats: map[string]uint64{"rq_total": 4, "rq_active": 1}}
 		change(&h)
 		return h
 	}
@@ -128,28 +118,20 @@ func TestPoolsAndMembers(t *testing.T) {
 	backup := func(h *envoyadmin.Host) { h.Priority = 1 }
 	envoy := &fake{
 		stats: map[string]uint64{
-			"cluster.blue.upstream_cx_total": 0, "cluster.blue.update_success": 1,
+			"cluster.blue.upstream_cx_total":    0,
 			"cluster.blue_slow.upstream_rq_2xx": 6, "cluster.blue_slow.upstream_cx_total": 2,
 			"cluster.tcp_db.upstream_rq_total": 3, "cluster.udp_dns.upstream_rq_total": 0,
 			"cluster.udp_dns.upstream_cx_tx_bytes_total": 11,
 		},
 		clusters: []envoyadmin.Cluster{
-			{Name: "blue", Dynamic: true, Hosts: []envoyadmin.Host{host("a:1", good)}},
+			{Name: "blue", Dynamic: true, Hosts: []envoyadmin.Host{host("blue/m1", good)}},
 			{Name: "blue:slow", Dynamic: true, Hosts: []envoyadmin.Host{
-				host("a:1", good), host("b:1", failed), host("c:1", draining), host("d:1", backup), host("unknown:1", good),
+				host("blue/m1", good), host("blue/m2", failed), host("blue/m3", draining), host("blue/m4", backup), host("unknown", good),
 			}},
-			{Name: "tcp:db", Dynamic: true, Hosts: []envoyadmin.Host{host("b:1", failed), host("c:1", draining)}},
-			{Name: "udp:dns", Dynamic: true, Hosts: []envoyadmin.Host{host("a:1", good)}},
+			{Name: "tcp:db", Dynamic: true, Hosts: []envoyadmin.Host{host("green/m2", failed), host("green/m3", draining)}},
+			{Name: "udp:dns", Dynamic: true, Hosts: []envoyadmin.Host{host("names/m1", good)}},
 			{Name: "tcp:empty", Dynamic: true},
 			{Name: "empty", Dynamic: true},
-		},
-		metadata: map[string]map[string]map[string]string{
-			"blue@12": {"a:1": ids("blue", "m1")},
-			"blue:slow@34": {
-				"a:1": ids("blue", "m1"), "b:1": ids("blue", "m2"), "c:1": ids("blue", "m3"), "d:1": ids("blue", "m4"),
-			},
-			"tcp:db@56":  {"b:1": ids("green", "m2"), "c:1": ids("green", "m3")},
-			"udp:dns@78": {"a:1": ids("names", "m1")},
 		},
 	}
 	r := newReader(envoy, nil)
@@ -174,11 +156,7 @@ func TestPoolsAndMembers(t *testing.T) {
 	// What goes through the shared cluster brings it out.
 	envoy.stats["cluster.blue.upstream_cx_total"] = 1
 	expect(t, lines(t, r), `octavia_pool_connection_attempts_total{pool="blue"} 1`)
-	if dumps := envoy.dumps.Load(); dumps != 1 {
-		t.Errorf("the endpoints were asked for %d times, though they never changed", dumps)
-	}
-	envoy.stats["cluster.blue.update_success"] = 2
-	envoy.metadata["blue@12"]["a:1"] = ids("blue", "m9")
+	envoy.clusters[0].Hosts[0].Name = "blue/m9" // another one at that address
 	expect(t, lines(t, r), `octavia_member_sessions_total{member="m9",pool="blue"} 4`)
 }
 

@@ -84,6 +84,61 @@ func (EnvoyStatus_State) EnumDescriptor() ([]byte, []int) {
 	return file_agent_proto_rawDescGZIP(), []int{4, 0}
 }
 
+type MemberHealth_State int32
+
+const (
+	MemberHealth_STATE_UNSPECIFIED MemberHealth_State = 0
+	// The checks say that it serves.
+	MemberHealth_UP MemberHealth_State = 1
+	// The checks say that it does not.
+	MemberHealth_DOWN MemberHealth_State = 2
+	// No check has ended yet, and no traffic goes there before one has.
+	MemberHealth_UNCHECKED MemberHealth_State = 3
+)
+
+// Enum value maps for MemberHealth_State.
+var (
+	MemberHealth_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "UP",
+		2: "DOWN",
+		3: "UNCHECKED",
+	}
+	MemberHealth_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"UP":                1,
+		"DOWN":              2,
+		"UNCHECKED":         3,
+	}
+)
+
+func (x MemberHealth_State) Enum() *MemberHealth_State {
+	p := new(MemberHealth_State)
+	*p = x
+	return p
+}
+
+func (x MemberHealth_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MemberHealth_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_agent_proto_enumTypes[1].Descriptor()
+}
+
+func (MemberHealth_State) Type() protoreflect.EnumType {
+	return &file_agent_proto_enumTypes[1]
+}
+
+func (x MemberHealth_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MemberHealth_State.Descriptor instead.
+func (MemberHealth_State) EnumDescriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{6, 0}
+}
+
 // Report is what an agent says.
 type Report struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -92,6 +147,8 @@ type Report struct {
 	//	*Report_Hello
 	//	*Report_Heartbeat
 	//	*Report_ProbeResult
+	//	*Report_Health
+	//	*Report_Statistics
 	Content       isReport_Content `protobuf_oneof:"content"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -161,6 +218,24 @@ func (x *Report) GetProbeResult() *ProbeResult {
 	return nil
 }
 
+func (x *Report) GetHealth() *HealthReport {
+	if x != nil {
+		if x, ok := x.Content.(*Report_Health); ok {
+			return x.Health
+		}
+	}
+	return nil
+}
+
+func (x *Report) GetStatistics() *StatisticsReport {
+	if x != nil {
+		if x, ok := x.Content.(*Report_Statistics); ok {
+			return x.Statistics
+		}
+	}
+	return nil
+}
+
 type isReport_Content interface {
 	isReport_Content()
 }
@@ -178,11 +253,23 @@ type Report_ProbeResult struct {
 	ProbeResult *ProbeResult `protobuf:"bytes,3,opt,name=probe_result,json=probeResult,proto3,oneof"`
 }
 
+type Report_Health struct {
+	Health *HealthReport `protobuf:"bytes,4,opt,name=health,proto3,oneof"`
+}
+
+type Report_Statistics struct {
+	Statistics *StatisticsReport `protobuf:"bytes,5,opt,name=statistics,proto3,oneof"`
+}
+
 func (*Report_Hello) isReport_Content() {}
 
 func (*Report_Heartbeat) isReport_Content() {}
 
 func (*Report_ProbeResult) isReport_Content() {}
+
+func (*Report_Health) isReport_Content() {}
+
+func (*Report_Statistics) isReport_Content() {}
 
 // Hello introduces an agent.
 type Hello struct {
@@ -496,6 +583,457 @@ func (x *EnvoyStatus) GetAwaitingListeners() bool {
 	return false
 }
 
+// HealthReport says how members and listeners are, as this Envoy acts on it: a member that is DOWN here gets no traffic
+// from here. Changes are sent when they happen, the whole after Hello and at intervals.
+type HealthReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What a whole report does not name, this Envoy does not have. Otherwise what is not named is as it was.
+	Whole         bool              `protobuf:"varint,1,opt,name=whole,proto3" json:"whole,omitempty"`
+	Members       []*MemberHealth   `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	Listeners     []*ListenerHealth `protobuf:"bytes,3,rep,name=listeners,proto3" json:"listeners,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthReport) Reset() {
+	*x = HealthReport{}
+	mi := &file_agent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthReport) ProtoMessage() {}
+
+func (x *HealthReport) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthReport.ProtoReflect.Descriptor instead.
+func (*HealthReport) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *HealthReport) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
+func (x *HealthReport) GetMembers() []*MemberHealth {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *HealthReport) GetListeners() []*ListenerHealth {
+	if x != nil {
+		return x.Listeners
+	}
+	return nil
+}
+
+// MemberHealth is one member of one pool. Where an Envoy checks it more than once, for several listeners, it is the worst.
+type MemberHealth struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	PoolId   string                 `protobuf:"bytes,1,opt,name=pool_id,json=poolId,proto3" json:"pool_id,omitempty"`
+	MemberId string                 `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	State    MemberHealth_State     `protobuf:"varint,3,opt,name=state,proto3,enum=octaviaenvoy.amphora.v1.MemberHealth_State" json:"state,omitempty"`
+	// What the last failed check failed by, in Envoy's words (envoy.data.core.v3.HealthCheckFailureType); empty if that is
+	// not known.
+	Failure       string `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberHealth) Reset() {
+	*x = MemberHealth{}
+	mi := &file_agent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberHealth) ProtoMessage() {}
+
+func (x *MemberHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberHealth.ProtoReflect.Descriptor instead.
+func (*MemberHealth) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *MemberHealth) GetPoolId() string {
+	if x != nil {
+		return x.PoolId
+	}
+	return ""
+}
+
+func (x *MemberHealth) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *MemberHealth) GetState() MemberHealth_State {
+	if x != nil {
+		return x.State
+	}
+	return MemberHealth_STATE_UNSPECIFIED
+}
+
+func (x *MemberHealth) GetFailure() string {
+	if x != nil {
+		return x.Failure
+	}
+	return ""
+}
+
+// ListenerHealth is one listener that this Envoy has.
+type ListenerHealth struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ListenerId string                 `protobuf:"bytes,1,opt,name=listener_id,json=listenerId,proto3" json:"listener_id,omitempty"`
+	// Its connections are at its connection limit.
+	Full          bool `protobuf:"varint,2,opt,name=full,proto3" json:"full,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenerHealth) Reset() {
+	*x = ListenerHealth{}
+	mi := &file_agent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerHealth) ProtoMessage() {}
+
+func (x *ListenerHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerHealth.ProtoReflect.Descriptor instead.
+func (*ListenerHealth) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListenerHealth) GetListenerId() string {
+	if x != nil {
+		return x.ListenerId
+	}
+	return ""
+}
+
+func (x *ListenerHealth) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+// StatisticsReport says what this Envoy has counted since it was started.
+type StatisticsReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tells one Envoy process from the next on the same amphora: counters begin at 0 when it changes. They may also begin
+	// at 0 again without that, one by one, when a listener is removed and comes back.
+	Epoch string `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// All that this Envoy counts. A listener that is not named has no connections now; what was said of its counters stays.
+	Listeners []*ListenerStatistics `protobuf:"bytes,2,rep,name=listeners,proto3" json:"listeners,omitempty"`
+	// It is the last word of this epoch: Envoy has been stopped, or has ended and this is what was last read of it.
+	Final         bool `protobuf:"varint,3,opt,name=final,proto3" json:"final,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatisticsReport) Reset() {
+	*x = StatisticsReport{}
+	mi := &file_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatisticsReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatisticsReport) ProtoMessage() {}
+
+func (x *StatisticsReport) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatisticsReport.ProtoReflect.Descriptor instead.
+func (*StatisticsReport) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *StatisticsReport) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *StatisticsReport) GetListeners() []*ListenerStatistics {
+	if x != nil {
+		return x.Listeners
+	}
+	return nil
+}
+
+func (x *StatisticsReport) GetFinal() bool {
+	if x != nil {
+		return x.Final
+	}
+	return false
+}
+
+// ListenerStatistics is one listener. All counters are since the epoch began; the gauge is of the moment.
+type ListenerStatistics struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ListenerId string                 `protobuf:"bytes,1,opt,name=listener_id,json=listenerId,proto3" json:"listener_id,omitempty"`
+	// Octavia's five (octavia/statistics): connections now and so far, bytes from and to clients, and requests that came
+	// to no proper end for which the load balancer is answerable.
+	ActiveConnections uint64 `protobuf:"varint,2,opt,name=active_connections,json=activeConnections,proto3" json:"active_connections,omitempty"`
+	TotalConnections  uint64 `protobuf:"varint,3,opt,name=total_connections,json=totalConnections,proto3" json:"total_connections,omitempty"`
+	BytesIn           uint64 `protobuf:"varint,4,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	BytesOut          uint64 `protobuf:"varint,5,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
+	RequestErrors     uint64 `protobuf:"varint,6,opt,name=request_errors,json=requestErrors,proto3" json:"request_errors,omitempty"`
+	// Of HTTP listeners: requests answered, by class of status.
+	Responses_1Xx uint64 `protobuf:"varint,7,opt,name=responses_1xx,json=responses1xx,proto3" json:"responses_1xx,omitempty"`
+	Responses_2Xx uint64 `protobuf:"varint,8,opt,name=responses_2xx,json=responses2xx,proto3" json:"responses_2xx,omitempty"`
+	Responses_3Xx uint64 `protobuf:"varint,9,opt,name=responses_3xx,json=responses3xx,proto3" json:"responses_3xx,omitempty"`
+	Responses_4Xx uint64 `protobuf:"varint,10,opt,name=responses_4xx,json=responses4xx,proto3" json:"responses_4xx,omitempty"`
+	Responses_5Xx uint64 `protobuf:"varint,11,opt,name=responses_5xx,json=responses5xx,proto3" json:"responses_5xx,omitempty"`
+	// Of HTTP listeners: how many requests took at most as long as each of Envoy's histogram buckets, in milliseconds, and
+	// how long all took together. Cumulative; ascending; requests that took longer than the last one are in responses alone.
+	RequestTime      []*TimeBucket `protobuf:"bytes,12,rep,name=request_time,json=requestTime,proto3" json:"request_time,omitempty"`
+	RequestTimeSumMs uint64        `protobuf:"varint,13,opt,name=request_time_sum_ms,json=requestTimeSumMs,proto3" json:"request_time_sum_ms,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ListenerStatistics) Reset() {
+	*x = ListenerStatistics{}
+	mi := &file_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerStatistics) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerStatistics) ProtoMessage() {}
+
+func (x *ListenerStatistics) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerStatistics.ProtoReflect.Descriptor instead.
+func (*ListenerStatistics) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListenerStatistics) GetListenerId() string {
+	if x != nil {
+		return x.ListenerId
+	}
+	return ""
+}
+
+func (x *ListenerStatistics) GetActiveConnections() uint64 {
+	if x != nil {
+		return x.ActiveConnections
+	}
+	return 0
+}
+
+func (x *ListenerStatistics) GetTotalConnections() uint64 {
+	if x != nil {
+		return x.TotalConnections
+	}
+	return 0
+}
+
+func (x *ListenerStatistics) GetBytesIn() uint64 {
+	if x != nil {
+		return x.BytesIn
+	}
+	return 0
+}
+
+func (x *ListenerStatistics) GetBytesOut() uint64 {
+	if x != nil {
+		return x.BytesOut
+	}
+	return 0
+}
+
+func (x *ListenerStatistics) GetRequestErrors() uint64 {
+	if x != nil {
+		return x.RequestErrors
+	}
+	return 0
+}
+
+func (x *ListenerStatistics) GetResponses_1Xx() uint64 {
+	if x != nil {
+		return x.Responses_1Xx
+	}
+	return 0
+}
+
+func (x *ListenerStatistics) GetResponses_2Xx() uint64 {
+	if x != nil {
+		return x.Responses_2Xx
+	}
+	return 0
+}
+
+func (x *ListenerStatistics) GetResponses_3Xx() uint64 {
+	if x != nil {
+		return x.Responses_3Xx
+	}
+	return 0
+}
+
+func (x *ListenerStatistics) GetResponses_4Xx() uint64 {
+	if x != nil {
+		return x.Responses_4Xx
+	}
+	return 0
+}
+
+func (x *ListenerStatistics) GetResponses_5Xx() uint64 {
+	if x != nil {
+		return x.Responses_5Xx
+	}
+	return 0
+}
+
+func (x *ListenerStatistics) GetRequestTime() []*TimeBucket {
+	if x != nil {
+		return x.RequestTime
+	}
+	return nil
+}
+
+func (x *ListenerStatistics) GetRequestTimeSumMs() uint64 {
+	if x != nil {
+		return x.RequestTimeSumMs
+	}
+	return 0
+}
+
+type TimeBucket struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UpperBoundMs  float64                `protobuf:"fixed64,1,opt,name=upper_bound_ms,json=upperBoundMs,proto3" json:"upper_bound_ms,omitempty"`
+	Count         uint64                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimeBucket) Reset() {
+	*x = TimeBucket{}
+	mi := &file_agent_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimeBucket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimeBucket) ProtoMessage() {}
+
+func (x *TimeBucket) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimeBucket.ProtoReflect.Descriptor instead.
+func (*TimeBucket) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TimeBucket) GetUpperBoundMs() float64 {
+	if x != nil {
+		return x.UpperBoundMs
+	}
+	return 0
+}
+
+func (x *TimeBucket) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 // Instruction is what the controller says.
 type Instruction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -512,7 +1050,7 @@ type Instruction struct {
 
 func (x *Instruction) Reset() {
 	*x = Instruction{}
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -524,7 +1062,7 @@ func (x *Instruction) String() string {
 func (*Instruction) ProtoMessage() {}
 
 func (x *Instruction) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -537,7 +1075,7 @@ func (x *Instruction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instruction.ProtoReflect.Descriptor instead.
 func (*Instruction) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{5}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Instruction) GetContent() isInstruction_Content {
@@ -622,7 +1160,7 @@ type Acknowledge struct {
 
 func (x *Acknowledge) Reset() {
 	*x = Acknowledge{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -634,7 +1172,7 @@ func (x *Acknowledge) String() string {
 func (*Acknowledge) ProtoMessage() {}
 
 func (x *Acknowledge) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -647,7 +1185,7 @@ func (x *Acknowledge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledge.ProtoReflect.Descriptor instead.
 func (*Acknowledge) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Acknowledge) GetSequence() uint64 {
@@ -667,7 +1205,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -679,7 +1217,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -692,7 +1230,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Probe) GetProbeId() uint64 {
@@ -711,7 +1249,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +1261,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +1274,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{14}
 }
 
 // Shutdown stops Envoy and the agent for good.
@@ -750,7 +1288,7 @@ type Shutdown struct {
 
 func (x *Shutdown) Reset() {
 	*x = Shutdown{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +1300,7 @@ func (x *Shutdown) String() string {
 func (*Shutdown) ProtoMessage() {}
 
 func (x *Shutdown) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +1313,7 @@ func (x *Shutdown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shutdown.ProtoReflect.Descriptor instead.
 func (*Shutdown) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Shutdown) GetGraceMs() int64 {
@@ -795,7 +1333,7 @@ type RenewCertificateRequest struct {
 
 func (x *RenewCertificateRequest) Reset() {
 	*x = RenewCertificateRequest{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +1345,7 @@ func (x *RenewCertificateRequest) String() string {
 func (*RenewCertificateRequest) ProtoMessage() {}
 
 func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +1358,7 @@ func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateRequest.ProtoReflect.Descriptor instead.
 func (*RenewCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RenewCertificateRequest) GetSigningRequest() []byte {
@@ -842,7 +1380,7 @@ type RenewCertificateResponse struct {
 
 func (x *RenewCertificateResponse) Reset() {
 	*x = RenewCertificateResponse{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -854,7 +1392,7 @@ func (x *RenewCertificateResponse) String() string {
 func (*RenewCertificateResponse) ProtoMessage() {}
 
 func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -867,7 +1405,7 @@ func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateResponse.ProtoReflect.Descriptor instead.
 func (*RenewCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RenewCertificateResponse) GetChain() []byte {
@@ -888,11 +1426,15 @@ var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
 	"\n" +
-	"\vagent.proto\x12\x17octaviaenvoy.amphora.v1\"\xda\x01\n" +
+	"\vagent.proto\x12\x17octaviaenvoy.amphora.v1\"\xe8\x02\n" +
 	"\x06Report\x126\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1e.octaviaenvoy.amphora.v1.HelloH\x00R\x05hello\x12B\n" +
 	"\theartbeat\x18\x02 \x01(\v2\".octaviaenvoy.amphora.v1.HeartbeatH\x00R\theartbeat\x12I\n" +
-	"\fprobe_result\x18\x03 \x01(\v2$.octaviaenvoy.amphora.v1.ProbeResultH\x00R\vprobeResultB\t\n" +
+	"\fprobe_result\x18\x03 \x01(\v2$.octaviaenvoy.amphora.v1.ProbeResultH\x00R\vprobeResult\x12?\n" +
+	"\x06health\x18\x04 \x01(\v2%.octaviaenvoy.amphora.v1.HealthReportH\x00R\x06health\x12K\n" +
+	"\n" +
+	"statistics\x18\x05 \x01(\v2).octaviaenvoy.amphora.v1.StatisticsReportH\x00R\n" +
+	"statisticsB\t\n" +
 	"\acontent\"\x99\x01\n" +
 	"\x05Hello\x12\x1d\n" +
 	"\n" +
@@ -927,7 +1469,49 @@ const file_agent_proto_rawDesc = "" +
 	"\aBACKOFF\x10\x03\x12\n" +
 	"\n" +
 	"\x06FAILED\x10\x04\x12\f\n" +
-	"\bDRAINING\x10\x05\"\x93\x02\n" +
+	"\bDRAINING\x10\x05\"\xac\x01\n" +
+	"\fHealthReport\x12\x14\n" +
+	"\x05whole\x18\x01 \x01(\bR\x05whole\x12?\n" +
+	"\amembers\x18\x02 \x03(\v2%.octaviaenvoy.amphora.v1.MemberHealthR\amembers\x12E\n" +
+	"\tlisteners\x18\x03 \x03(\v2'.octaviaenvoy.amphora.v1.ListenerHealthR\tlisteners\"\xe2\x01\n" +
+	"\fMemberHealth\x12\x17\n" +
+	"\apool_id\x18\x01 \x01(\tR\x06poolId\x12\x1b\n" +
+	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12A\n" +
+	"\x05state\x18\x03 \x01(\x0e2+.octaviaenvoy.amphora.v1.MemberHealth.StateR\x05state\x12\x18\n" +
+	"\afailure\x18\x04 \x01(\tR\afailure\"?\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x06\n" +
+	"\x02UP\x10\x01\x12\b\n" +
+	"\x04DOWN\x10\x02\x12\r\n" +
+	"\tUNCHECKED\x10\x03\"E\n" +
+	"\x0eListenerHealth\x12\x1f\n" +
+	"\vlistener_id\x18\x01 \x01(\tR\n" +
+	"listenerId\x12\x12\n" +
+	"\x04full\x18\x02 \x01(\bR\x04full\"\x89\x01\n" +
+	"\x10StatisticsReport\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12I\n" +
+	"\tlisteners\x18\x02 \x03(\v2+.octaviaenvoy.amphora.v1.ListenerStatisticsR\tlisteners\x12\x14\n" +
+	"\x05final\x18\x03 \x01(\bR\x05final\"\xa0\x04\n" +
+	"\x12ListenerStatistics\x12\x1f\n" +
+	"\vlistener_id\x18\x01 \x01(\tR\n" +
+	"listenerId\x12-\n" +
+	"\x12active_connections\x18\x02 \x01(\x04R\x11activeConnections\x12+\n" +
+	"\x11total_connections\x18\x03 \x01(\x04R\x10totalConnections\x12\x19\n" +
+	"\bbytes_in\x18\x04 \x01(\x04R\abytesIn\x12\x1b\n" +
+	"\tbytes_out\x18\x05 \x01(\x04R\bbytesOut\x12%\n" +
+	"\x0erequest_errors\x18\x06 \x01(\x04R\rrequestErrors\x12#\n" +
+	"\rresponses_1xx\x18\a \x01(\x04R\fresponses1xx\x12#\n" +
+	"\rresponses_2xx\x18\b \x01(\x04R\fresponses2xx\x12#\n" +
+	"\rresponses_3xx\x18\t \x01(\x04R\fresponses3xx\x12#\n" +
+	"\rresponses_4xx\x18\n" +
+	" \x01(\x04R\fresponses4xx\x12#\n" +
+	"\rresponses_5xx\x18\v \x01(\x04R\fresponses5xx\x12F\n" +
+	"\frequest_time\x18\f \x03(\v2#.octaviaenvoy.amphora.v1.TimeBucketR\vrequestTime\x12-\n" +
+	"\x13request_time_sum_ms\x18\r \x01(\x04R\x10requestTimeSumMs\"H\n" +
+	"\n" +
+	"TimeBucket\x12$\n" +
+	"\x0eupper_bound_ms\x18\x01 \x01(\x01R\fupperBoundMs\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count\"\x93\x02\n" +
 	"\vInstruction\x12H\n" +
 	"\vacknowledge\x18\x01 \x01(\v2$.octaviaenvoy.amphora.v1.AcknowledgeH\x00R\vacknowledge\x126\n" +
 	"\x05probe\x18\x02 \x01(\v2\x1e.octaviaenvoy.amphora.v1.ProbeH\x00R\x05probe\x126\n" +
@@ -962,43 +1546,57 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_agent_proto_goTypes = []any{
 	(EnvoyStatus_State)(0),           // 0: octaviaenvoy.amphora.v1.EnvoyStatus.State
-	(*Report)(nil),                   // 1: octaviaenvoy.amphora.v1.Report
-	(*Hello)(nil),                    // 2: octaviaenvoy.amphora.v1.Hello
-	(*Heartbeat)(nil),                // 3: octaviaenvoy.amphora.v1.Heartbeat
-	(*ProbeResult)(nil),              // 4: octaviaenvoy.amphora.v1.ProbeResult
-	(*EnvoyStatus)(nil),              // 5: octaviaenvoy.amphora.v1.EnvoyStatus
-	(*Instruction)(nil),              // 6: octaviaenvoy.amphora.v1.Instruction
-	(*Acknowledge)(nil),              // 7: octaviaenvoy.amphora.v1.Acknowledge
-	(*Probe)(nil),                    // 8: octaviaenvoy.amphora.v1.Probe
-	(*Drain)(nil),                    // 9: octaviaenvoy.amphora.v1.Drain
-	(*Shutdown)(nil),                 // 10: octaviaenvoy.amphora.v1.Shutdown
-	(*RenewCertificateRequest)(nil),  // 11: octaviaenvoy.amphora.v1.RenewCertificateRequest
-	(*RenewCertificateResponse)(nil), // 12: octaviaenvoy.amphora.v1.RenewCertificateResponse
+	(MemberHealth_State)(0),          // 1: octaviaenvoy.amphora.v1.MemberHealth.State
+	(*Report)(nil),                   // 2: octaviaenvoy.amphora.v1.Report
+	(*Hello)(nil),                    // 3: octaviaenvoy.amphora.v1.Hello
+	(*Heartbeat)(nil),                // 4: octaviaenvoy.amphora.v1.Heartbeat
+	(*ProbeResult)(nil),              // 5: octaviaenvoy.amphora.v1.ProbeResult
+	(*EnvoyStatus)(nil),              // 6: octaviaenvoy.amphora.v1.EnvoyStatus
+	(*HealthReport)(nil),             // 7: octaviaenvoy.amphora.v1.HealthReport
+	(*MemberHealth)(nil),             // 8: octaviaenvoy.amphora.v1.MemberHealth
+	(*ListenerHealth)(nil),           // 9: octaviaenvoy.amphora.v1.ListenerHealth
+	(*StatisticsReport)(nil),         // 10: octaviaenvoy.amphora.v1.StatisticsReport
+	(*ListenerStatistics)(nil),       // 11: octaviaenvoy.amphora.v1.ListenerStatistics
+	(*TimeBucket)(nil),               // 12: octaviaenvoy.amphora.v1.TimeBucket
+	(*Instruction)(nil),              // 13: octaviaenvoy.amphora.v1.Instruction
+	(*Acknowledge)(nil),              // 14: octaviaenvoy.amphora.v1.Acknowledge
+	(*Probe)(nil),                    // 15: octaviaenvoy.amphora.v1.Probe
+	(*Drain)(nil),                    // 16: octaviaenvoy.amphora.v1.Drain
+	(*Shutdown)(nil),                 // 17: octaviaenvoy.amphora.v1.Shutdown
+	(*RenewCertificateRequest)(nil),  // 18: octaviaenvoy.amphora.v1.RenewCertificateRequest
+	(*RenewCertificateResponse)(nil), // 19: octaviaenvoy.amphora.v1.RenewCertificateResponse
 }
 var file_agent_proto_depIdxs = []int32{
-	2,  // 0: octaviaenvoy.amphora.v1.Report.hello:type_name -> octaviaenvoy.amphora.v1.Hello
-	3,  // 1: octaviaenvoy.amphora.v1.Report.heartbeat:type_name -> octaviaenvoy.amphora.v1.Heartbeat
-	4,  // 2: octaviaenvoy.amphora.v1.Report.probe_result:type_name -> octaviaenvoy.amphora.v1.ProbeResult
-	5,  // 3: octaviaenvoy.amphora.v1.Heartbeat.envoy:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus
-	5,  // 4: octaviaenvoy.amphora.v1.ProbeResult.envoy:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus
-	0,  // 5: octaviaenvoy.amphora.v1.EnvoyStatus.state:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus.State
-	7,  // 6: octaviaenvoy.amphora.v1.Instruction.acknowledge:type_name -> octaviaenvoy.amphora.v1.Acknowledge
-	8,  // 7: octaviaenvoy.amphora.v1.Instruction.probe:type_name -> octaviaenvoy.amphora.v1.Probe
-	9,  // 8: octaviaenvoy.amphora.v1.Instruction.drain:type_name -> octaviaenvoy.amphora.v1.Drain
-	10, // 9: octaviaenvoy.amphora.v1.Instruction.shutdown:type_name -> octaviaenvoy.amphora.v1.Shutdown
-	1,  // 10: octaviaenvoy.amphora.v1.AmphoraAgent.Connect:input_type -> octaviaenvoy.amphora.v1.Report
-	11, // 11: octaviaenvoy.amphora.v1.AmphoraAgent.RenewCertificate:input_type -> octaviaenvoy.amphora.v1.RenewCertificateRequest
-	6,  // 12: octaviaenvoy.amphora.v1.AmphoraAgent.Connect:output_type -> octaviaenvoy.amphora.v1.Instruction
-	12, // 13: octaviaenvoy.amphora.v1.AmphoraAgent.RenewCertificate:output_type -> octaviaenvoy.amphora.v1.RenewCertificateResponse
-	12, // [12:14] is the sub-list for method output_type
-	10, // [10:12] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	3,  // 0: octaviaenvoy.amphora.v1.Report.hello:type_name -> octaviaenvoy.amphora.v1.Hello
+	4,  // 1: octaviaenvoy.amphora.v1.Report.heartbeat:type_name -> octaviaenvoy.amphora.v1.Heartbeat
+	5,  // 2: octaviaenvoy.amphora.v1.Report.probe_result:type_name -> octaviaenvoy.amphora.v1.ProbeResult
+	7,  // 3: octaviaenvoy.amphora.v1.Report.health:type_name -> octaviaenvoy.amphora.v1.HealthReport
+	10, // 4: octaviaenvoy.amphora.v1.Report.statistics:type_name -> octaviaenvoy.amphora.v1.StatisticsReport
+	6,  // 5: octaviaenvoy.amphora.v1.Heartbeat.envoy:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus
+	6,  // 6: octaviaenvoy.amphora.v1.ProbeResult.envoy:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus
+	0,  // 7: octaviaenvoy.amphora.v1.EnvoyStatus.state:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus.State
+	8,  // 8: octaviaenvoy.amphora.v1.HealthReport.members:type_name -> octaviaenvoy.amphora.v1.MemberHealth
+	9,  // 9: octaviaenvoy.amphora.v1.HealthReport.listeners:type_name -> octaviaenvoy.amphora.v1.ListenerHealth
+	1,  // 10: octaviaenvoy.amphora.v1.MemberHealth.state:type_name -> octaviaenvoy.amphora.v1.MemberHealth.State
+	11, // 11: octaviaenvoy.amphora.v1.StatisticsReport.listeners:type_name -> octaviaenvoy.amphora.v1.ListenerStatistics
+	12, // 12: octaviaenvoy.amphora.v1.ListenerStatistics.request_time:type_name -> octaviaenvoy.amphora.v1.TimeBucket
+	14, // 13: octaviaenvoy.amphora.v1.Instruction.acknowledge:type_name -> octaviaenvoy.amphora.v1.Acknowledge
+	15, // 14: octaviaenvoy.amphora.v1.Instruction.probe:type_name -> octaviaenvoy.amphora.v1.Probe
+	16, // 15: octaviaenvoy.amphora.v1.Instruction.drain:type_name -> octaviaenvoy.amphora.v1.Drain
+	17, // 16: octaviaenvoy.amphora.v1.Instruction.shutdown:type_name -> octaviaenvoy.amphora.v1.Shutdown
+	2,  // 17: octaviaenvoy.amphora.v1.AmphoraAgent.Connect:input_type -> octaviaenvoy.amphora.v1.Report
+	18, // 18: octaviaenvoy.amphora.v1.AmphoraAgent.RenewCertificate:input_type -> octaviaenvoy.amphora.v1.RenewCertificateRequest
+	13, // 19: octaviaenvoy.amphora.v1.AmphoraAgent.Connect:output_type -> octaviaenvoy.amphora.v1.Instruction
+	19, // 20: octaviaenvoy.amphora.v1.AmphoraAgent.RenewCertificate:output_type -> octaviaenvoy.amphora.v1.RenewCertificateResponse
+	19, // [19:21] is the sub-list for method output_type
+	17, // [17:19] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1010,8 +1608,10 @@ func file_agent_proto_init() {
 		(*Report_Hello)(nil),
 		(*Report_Heartbeat)(nil),
 		(*Report_ProbeResult)(nil),
+		(*Report_Health)(nil),
+		(*Report_Statistics)(nil),
 	}
-	file_agent_proto_msgTypes[5].OneofWrappers = []any{
+	file_agent_proto_msgTypes[11].OneofWrappers = []any{
 		(*Instruction_Acknowledge)(nil),
 		(*Instruction_Probe)(nil),
 		(*Instruction_Drain)(nil),
@@ -1022,8 +1622,8 @@ func file_agent_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   12,
+			NumEnums:      2,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,16 +21,17 @@ import (
 	localcompute "github.com/octavia-envoy/octavia-envoy/driver/amphora/local"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/driver/config"
+	"github.com/octavia-envoy/octavia-envoy/driver/health"
+	"github.com/octavia-envoy/octavia-envoy/driver/metrics"
 	"github.com/octavia-envoy/octavia-envoy/driver/network"
 	localnetwork "github.com/octavia-envoy/octavia-envoy/driver/network/local"
 	"github.com/octavia-envoy/octavia-envoy/driver/ocsp"
-	"github.com/octavia-envoy/octavia-envoy/driver/openstack"
 	"github.com/octavia-envoy/octavia-envoy/driver/reconcile"
 	"github.com/octavia-envoy/octavia-envoy/driver/resync"
 	"github.com/octavia-envoy/octavia-envoy/driver/secrets"
+	"github.com/octavia-envoy/octavia-envoy/driver/statistics"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
 	"github.com/octavia-envoy/octavia-envoy/store"
-	"github.com/octavia-envoy/octavia-envoy/store/seal"
 	"github.com/octavia-envoy/octavia-envoy/xds/fault"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
@@ -47,6 +48,8 @@ type controller struct {
 	amphorae      *amphora.Manager
 	reconciler    *reconcile.Reconciler
 	sender        *status.Sender
+	statistics    *statistics.Collector
+	health        *health.Keeper
 	agent         *status.Agent
 	// rest is Octavia's own API.
 	rest     *resync.API
@@ -72,7 +75,17 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 	}
 	names, addresses := serverNames(configuration.XDS)
 	c.tls = authority.ServerTLS(names, addresses)
-	fleet := amphora.NewFleet(amphora.FleetOptions{Store: c.store, Signer: authority, Logger: c.logger})
+	c.agent = &status.Agent{
+		StatusSocket: configuration.Octavia.StatusSocket, StatsSocket: configuration.Octavia.StatsSocket,
+		GetSocket: configuration.Octavia.GetSocket, Metrics: status.NewAgentMetrics(registry),
+	}
+	c.statistics = statistics.New(statistics.Options{Store: c.store, Octavia: c.agent, Logger: c.logger, Registry: registry})
+	c.health = health.New(health.Options{
+		Store: c.store, Report: func() { c.sender.Wake() }, Logger: c.logger, Registry: registry,
+	})
+	fleet := amphora.NewFleet(amphora.FleetOptions{
+		Store: c.store, Signer: authority, Logger: c.logger, Health: c.health.Hear, Statistics: c.statistics.Report,
+	})
 	c.xds, err = server.New(server.Options{
 		Logger: c.logger, TLS: c.tls, Registry: registry, Identify: identify,
 		Register: []func(*grpc.Server){fleet.Register},
@@ -80,18 +93,17 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 	if err != nil {
 		return nil, err
 	}
-	c.agent = &status.Agent{
-		StatusSocket: configuration.Octavia.StatusSocket, StatsSocket: configuration.Octavia.StatsSocket,
-		GetSocket: configuration.Octavia.GetSocket, Metrics: status.NewAgentMetrics(registry),
-	}
 	c.connect(registry)
 	if err := c.newAmphorae(authority, fleet); err != nil {
 		return nil, err
 	}
-	c.sender = status.NewSender(status.SenderOptions{Outbox: c.store, Agent: c.agent, Logger: c.logger, Registry: registry})
+	c.sender = status.NewSender(status.SenderOptions{
+		Outbox: c.store, Agent: c.agent, Sent: c.health.Wake, Logger: c.logger, Registry: registry,
+	})
 	if err := c.newCertificates(registry); err != nil {
 		return nil, err
 	}
+	c.showLoadBalancers(fleet, registry)
 	c.newReconciler(fleet, registry)
 	c.newAPI(registry) //nolint:contextcheck // its handlers have the contexts of their requests
 	return c, nil
@@ -100,8 +112,8 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 func openStore(ctx context.Context, configuration *config.Config) (*store.Store, error) {
 	options := storeOptions(configuration)
 	var err error
-	if options.Keys, err = seal.LoadOrCreate(configuration.Store.KeyFile, time.Now()); err != nil {
-		return nil, fmt.Errorf("store.key_file: %w", err)
+	if options.Keys, err = startKeys(ctx, configuration, options.Logger); err != nil {
+		return nil, err
 	}
 	opened, err := store.Open(ctx, options)
 	if err != nil {
@@ -126,13 +138,7 @@ func openStore(ctx context.Context, configuration *config.Config) (*store.Store,
 // connect makes the clients of OpenStack's APIs. They log in when they are used: a Keystone that is down keeps no amphora
 // from serving.
 func (c *controller) connect(registry prometheus.Registerer) {
-	options := c.configuration.OpenStack
-	client := openstack.New(openstack.Credentials{
-		AuthURL: options.AuthURL, Username: options.Username, PasswordFile: options.PasswordFile,
-		ProjectName: options.ProjectName, UserDomainName: options.UserDomainName,
-		ProjectDomainName: options.ProjectDomainName, Region: options.RegionName, Interface: options.Interface,
-		CAFile: options.CAFile,
-	})
+	client := newOpenStack(c.configuration.OpenStack)
 	c.neutron = network.New(network.Options{Client: client.Network, Store: c.store, Logger: c.logger})
 	c.barbican = secrets.NewReader(client.KeyManager)
 	c.rest = resync.NewAPI(client.LoadBalancer, c.configuration.Octavia.ProviderName)
@@ -196,8 +202,10 @@ func (c *controller) newCertificates(registry prometheus.Registerer) error {
 }
 
 func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Registerer) {
+	publisher := publish.New(c.xds, fleet, c.logger)
+	publisher.Metrics = publish.NewMetrics(registry)
 	options := reconcile.Options{
-		Store: c.store, Octavia: c.agent, Amphorae: c.amphorae, Publisher: publish.New(c.xds, fleet, c.logger),
+		Store: c.store, Octavia: c.agent, Amphorae: c.amphorae, Publisher: publisher, Gone: c.statistics.Forget,
 		Report: c.sender.Wake, Owner: c.owner, Deadline: c.configuration.Reconcile.Deadline.Duration,
 		RetryInterval: c.configuration.Reconcile.RetryInterval.Duration, Parallel: c.configuration.Reconcile.Parallel,
 		Registry: registry, Logger: c.logger, VIPs: c.neutron, Statuses: c.rest, Trees: c.rest,
@@ -211,6 +219,15 @@ func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Reg
 		options.Mutate = fault.NACKListener(name)
 	}
 	c.reconciler = reconcile.New(options)
+}
+
+// showLoadBalancers adds to the metrics how load balancers and amphorae fare.
+func (c *controller) showLoadBalancers(fleet *amphora.Fleet, registry prometheus.Registerer) {
+	members := &metrics.Members{Store: c.store, Logger: c.logger}
+	registry.MustRegister(
+		&metrics.Amphorae{Fleet: fleet.States},
+		&metrics.LoadBalancers{Fleet: fleet.States, Statistics: c.statistics.Snapshot, Members: members.Counts},
+	)
 }
 
 func (c *controller) newAPI(registry *prometheus.Registry) {

@@ -44,7 +44,7 @@ func (o operator) Status(ctx context.Context, loadBalancerID string) (api.Status
 	}
 	var report api.StatusReport
 	for _, lb := range known {
-		status, err := o.loadBalancer(ctx, lb)
+		status, err := o.loadBalancer(ctx, lb, loadBalancerID != "")
 		if err != nil {
 			return api.StatusReport{}, fmt.Errorf("load balancer %s: %w", lb.ID, err)
 		}
@@ -68,7 +68,7 @@ func (o operator) waiting(ctx context.Context) (map[string]int, error) {
 	return counts, nil
 }
 
-func (o operator) loadBalancer(ctx context.Context, lb store.LoadBalancer) (api.LoadBalancerStatus, error) {
+func (o operator) loadBalancer(ctx context.Context, lb store.LoadBalancer, detail bool) (api.LoadBalancerStatus, error) {
 	status := api.LoadBalancerStatus{
 		ID: lb.ID, Name: lb.Name, ProjectID: lb.ProjectID, Revision: lb.Revision, LastError: lb.LastError,
 		ProvisioningStatus: lb.ProvisioningStatus, OperatingStatus: lb.OperatingStatus,
@@ -85,8 +85,18 @@ func (o operator) loadBalancer(ctx context.Context, lb store.LoadBalancer) (api.
 	if err != nil {
 		return status, err
 	}
+	views, err := o.store.AmphoraHealth(ctx, lb.ID)
+	if err != nil {
+		return status, err
+	}
 	for _, amphora := range amphorae {
-		status.Amphorae = append(status.Amphorae, o.amphora(amphora))
+		shown := o.amphora(amphora)
+		for _, view := range views {
+			if view.AmphoraID == amphora.ID && lb.Tree != nil {
+				showHealth(&shown, view, lb.Tree, detail)
+			}
+		}
+		status.Amphorae = append(status.Amphorae, shown)
 	}
 	return status, nil
 }

@@ -81,6 +81,10 @@ func serve(ctx context.Context, configuration *config.Config) error {
 	run("reconcile", c.reconciler.Run)
 	// Statuses from the outbox to the driver-agent.
 	run("status", c.sender.Run)
+	// What amphorae see, from the fleet into the store, and what of it is news to Octavia into the outbox.
+	run("health", c.health.Run)
+	// What the agents have counted into the store, and totals of it to the driver-agent.
+	run("statistics", c.statistics.Run)
 	// Octavia's lists into intents, for what nobody works on.
 	run("resync", c.resync.Run)
 	// Ends of certificates into the log, and refreshes for what changes behind a reference.

@@ -21,10 +21,11 @@ import (
 func statusCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "status [load balancer id]",
-		Short: "Show load balancers, their amphorae, and what Envoy acknowledged or refused",
+		Short: "Show load balancers, their amphorae, what Envoy acknowledged or refused, and how members are",
 		Long: `Asks the running controller, through its API's unix socket, for every load balancer (or the one named): what was
 reported to Octavia, its certificates, its amphorae, and of each xDS resource the version that was sent and the one that Envoy has
-acknowledged. What Envoy refused is shown with Envoy's own sentence.
+acknowledged. What Envoy refused is shown with Envoy's own sentence. Of members with a health monitor it shows how each amphora
+sees them, what the last check failed by, and for how long; of all load balancers only those that are down.
 
 Calls are accepted ones that are not finished; statuses are messages that Octavia has not taken yet.`,
 		Example: `  octavia-envoy status
@@ -122,6 +123,9 @@ func printStatus(out io.Writer, report api.StatusReport, detail bool) error {
 			if err := printAmphora(out, amphora, detail); err != nil {
 				return err
 			}
+			if err := printHealth(out, amphora); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -161,15 +165,35 @@ func printAmphora(out io.Writer, amphora api.AmphoraStatus, detail bool) error {
 			shown = append(shown, resource)
 		}
 	}
-	if len(shown) == 0 && !detail {
+	if len(shown) == 0 && !detail && len(amphora.Members)+len(amphora.FullListeners) == 0 {
 		return nil
 	}
 	fmt.Fprintf(out, "\namphora %s  %s  %s  last heard %s\n", amphora.ID, amphora.Role, amphora.Status, ago(amphora.LastHeartbeat))
+	if len(shown) == 0 && !detail {
+		return nil
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "  TYPE\tRESOURCE\tSENT\tACKNOWLEDGED\tENVOY SAYS")
 	for _, resource := range shown {
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\n", resource.Type, resource.Name, short(resource.Sent),
 			short(resource.Acknowledged), resource.Error)
+	}
+	return table.Flush()
+}
+
+// printHealth writes how an amphora sees members and listeners.
+func printHealth(out io.Writer, amphora api.AmphoraStatus) error {
+	for _, listener := range amphora.FullListeners {
+		fmt.Fprintf(out, "  listener %s is at its connection limit\n", listener)
+	}
+	if len(amphora.Members) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "  MEMBER\tNAME\tADDRESS\tPOOL\tSEEN\tSINCE\tFAILURE")
+	for _, member := range amphora.Members {
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\n", member.ID, member.Name, member.Address, member.PoolID,
+			member.State, ago(member.Since), member.Failure)
 	}
 	return table.Flush()
 }

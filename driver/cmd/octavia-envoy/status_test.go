@@ -9,7 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/octavia-envoy/octavia-envoy/api"
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/driver/status"
+	"github.com/octavia-envoy/octavia-envoy/store"
 )
 
 const (
@@ -25,6 +30,12 @@ func report() api.StatusReport {
 			Amphorae: []api.AmphoraStatus{{
 				ID: "amphora-good", Role: "STANDALONE", Status: "ALLOCATED", Connected: true, LastHeartbeat: time.Now(),
 				Resources: []api.ResourceStatus{{Type: "cluster", Name: "blue", Sent: "1234567890abcdef", Acknowledged: "1234567890abcdef"}},
+			}, {
+				ID: "amphora-other", Role: "BACKUP", Status: "ALLOCATED", FullListeners: []string{"web-listener"},
+				Members: []api.MemberStatus{{
+					ID: "member-1", Name: "red", PoolID: "pool-1", Address: "10.0.0.7:80", State: "DOWN", Failure: "NETWORK_TIMEOUT",
+					Since: time.Now().Add(-90 * time.Second),
+				}},
 			}},
 		},
 		{
@@ -74,7 +85,7 @@ func controllerSocket(t *testing.T) string {
 
 func TestStatusShowsWhatNeedsAnEye(t *testing.T) {
 	out := mustRun(t, "status", "--socket", controllerSocket(t))
-	contains(t, out, goodLB, "1 of 1 connected", "0 of 1 connected", badLB+": listener web: refused", "amphora-bad", "cannot bind",
+	contains(t, out, goodLB, "1 of 2 connected", "0 of 1 connected", badLB+": listener web: refused", "amphora-bad", "cannot bind",
 		"fedcba098765", "last heard never", "web/default", "ending.example", "2026-12-01 00:00:00", "expiring", "unstapled.example", "late")
 	for _, dull := range []string{"amphora-good", "blue", "green", "fedcba0987654321", "good.example"} {
 		if strings.Contains(out, dull) {
@@ -83,6 +94,52 @@ func TestStatusShowsWhatNeedsAnEye(t *testing.T) {
 	}
 	if line := strings.Fields(lineOf(out, goodLB)); strings.Join(line[1:7], " ") != "good ACTIVE ONLINE 7 2 0" {
 		t.Errorf("the line is %q", line)
+	}
+}
+
+func TestStatusShowsHowMembersAre(t *testing.T) {
+	out := mustRun(t, "status", "--socket", controllerSocket(t))
+	contains(t, out, "amphora amphora-other", "listener web-listener is at its connection limit")
+	line := strings.Join(strings.Fields(lineOf(out, "member-1")), " ")
+	if !strings.HasPrefix(line, "member-1 red 10.0.0.7:80 pool-1 DOWN 1m3") || !strings.HasSuffix(line, "s ago NETWORK_TIMEOUT") {
+		t.Errorf("the line is %q in\n%s", line, out)
+	}
+}
+
+// TestHealthIsShown goes from what an agent said to what an operator reads.
+func TestHealthIsShown(t *testing.T) {
+	since := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	view := status.View{
+		Members: map[string]status.MemberView{
+			"m1":   {PoolID: "p", State: status.MemberDown, Failure: "ACTIVE", Since: since},
+			"m2":   {PoolID: "p", State: status.MemberUp, Since: since},
+			"gone": {PoolID: "p", State: status.MemberDown, Since: since},
+		},
+		Listeners: map[string]status.ListenerView{"l1": {Full: true}, "l2": {}},
+	}
+	body, err := view.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := &model.LoadBalancer{
+		Listeners: []model.Listener{{ID: "l1"}, {ID: "l2"}},
+		Pools: []model.Pool{{ID: "p", Members: []model.Member{
+			{ID: "m2", Address: "10.0.0.2", ProtocolPort: 80}, {ID: "m1", Name: "one", Address: "fd00::1", ProtocolPort: 8080}, {ID: "m3"},
+		}}},
+	}
+	down := api.MemberStatus{ID: "m1", PoolID: "p", Name: "one", Address: "[fd00::1]:8080", State: "DOWN", Failure: "ACTIVE", Since: since}
+	up := api.MemberStatus{ID: "m2", PoolID: "p", Address: "10.0.0.2:80", State: "UP", Since: since}
+	for detail, want := range map[bool][]api.MemberStatus{true: {up, down}, false: {down}} {
+		var shown api.AmphoraStatus
+		showHealth(&shown, store.AmphoraHealth{View: body}, tree, detail)
+		if diff := cmp.Diff(api.AmphoraStatus{Members: want, FullListeners: []string{"l1"}}, shown); diff != "" {
+			t.Errorf("detail %v (-want +got):\n%s", detail, diff)
+		}
+	}
+	var nothing api.AmphoraStatus
+	showHealth(&nothing, store.AmphoraHealth{}, tree, true)
+	if len(nothing.Members) != 0 {
+		t.Errorf("of an amphora that has said nothing: %+v", nothing)
 	}
 }
 

@@ -79,9 +79,11 @@ func TestREADMEQuotesRefusals(t *testing.T) {
 	const id = "7f3c1f0a-52f4-4a0e-9d3c-2f6f4c1f7a11"
 	pool, lb := "  lb_algorithm:", "vip_address:"
 	asked := map[string][2]string{ // what of the example becomes what
-		"SCTP":            {"protocol: HTTP", "protocol: SCTP"},
-		"SSLv3":           {pool, "  tls_enabled: true\n  tls_versions: [SSLv3]\n" + pool},
-		"health monitors": {pool, "  healthmonitor: {healthmonitor_id: " + id + ", type: HTTP}\n" + pool},
+		"SCTP":  {"protocol: HTTP", "protocol: SCTP"},
+		"SSLv3": {pool, "  tls_enabled: true\n  tls_versions: [SSLv3]\n" + pool},
+		"health monitors of the type SCTP": {
+			pool, "  healthmonitor: {healthmonitor_id: " + id + ", type: SCTP, delay: 5, timeout: 5, max_retries: 3}\n" + pool,
+		},
 		"QoS policies":    {lb, "vip_qos_policy_id: " + id + "\n" + lb},
 		"security groups": {lb, "vip_sg_ids: [" + id + "]\n" + lb},
 		"ACTIVE_STANDBY":  {lb, "flavor: {loadbalancer_topology: ACTIVE_STANDBY}\n" + lb},

@@ -25,7 +25,7 @@ def services(instance, venv, providers):
         folder.mkdir(parents=True, exist_ok=True)
     instance.etc.chmod(0o700)  # passwords
     for user in USERS:
-        _once(instance.etc / f"{user}.password", lambda: secrets.token_urlsafe(18))
+        _once(instance.etc / f"{user}.password", lambda: secrets.token_hex(18))  # no "-" first: a program would take it for an option
     _once(instance.etc / "barbican.kek", lambda: base64.b64encode(secrets.token_bytes(32)).decode())
     for repository in ("fernet-keys", "credential-keys"):
         _key_repository(instance.state / repository)

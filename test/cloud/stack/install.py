@@ -43,6 +43,7 @@ def packages(progress, tests=False):
             "libc6-dev": Path("/usr/include/stdlib.h").exists(),
             "postgresql": bool(glob.glob("/usr/lib/postgresql/*/bin/postgres")),
             "haproxy": _command("haproxy"),
+            "prometheus": _command("promtool"),
         }
     missing = [name for name, there in wanted.items() if not there]
     if not missing:
@@ -53,10 +54,10 @@ def packages(progress, tests=False):
             # Only the binaries are of use: without this, Debian would create and start a server.
             _apt("postgresql-common")
             Path("/etc/postgresql-common/createcluster.conf").write_text("create_main_cluster = false\n")
-        if "haproxy" in missing:
+        for server in {"haproxy", "prometheus"} & set(missing):
             with _no_services():
-                _apt("haproxy")
-            run("update-rc.d", "haproxy", "disable")  # nor at the next boot
+                _apt(server)
+            run("update-rc.d", server, "disable")  # nor at the next boot
         _apt(*missing)
 
 

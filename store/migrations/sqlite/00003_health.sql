@@ -1,0 +1,23 @@
+-- +goose Up
+-- What an amphora's agent said last of members and listeners: JSON of its reader's.
+CREATE TABLE IF NOT EXISTS amphora_health (
+    amphora_id      TEXT NOT NULL PRIMARY KEY,
+    loadbalancer_id TEXT NOT NULL,
+    view            TEXT NOT NULL,
+    updated_at      TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS amphora_health_loadbalancer_id ON amphora_health (loadbalancer_id);
+
+-- What Octavia has been told of how objects operate, outbox included, and when to see whether that is still so.
+CREATE TABLE IF NOT EXISTS reported_statuses (
+    loadbalancer_id TEXT    NOT NULL PRIMARY KEY REFERENCES load_balancers (id),
+    statuses        TEXT    NOT NULL,
+    refused         TEXT    NOT NULL,
+    published_at    TEXT,
+    message_id      INTEGER NOT NULL,
+    spoke_at        TEXT,
+    pause_ms        INTEGER NOT NULL,
+    settle_at       TEXT,
+    changed_at      TEXT
+);
+CREATE INDEX IF NOT EXISTS reported_statuses_settle_at ON reported_statuses (settle_at);

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// Counted is what the amphorae of one load balancer have counted, and which of them and of its listeners there are.
+type Counted struct {
+	Statistics model.LoadBalancerStatistics
+	// Amphorae and Listeners exist: the others in Statistics are gone.
+	Amphorae, Listeners map[string]bool
+}
+
+// UpdateStatistics lets change work on what the amphorae of a load balancer have counted and keeps the outcome, all in one
+// transaction; change may run more than once. The error wraps ErrNotFound when there is no such load balancer.
+func (s *Store) UpdateStatistics(ctx context.Context, lbID string, change func(Counted)) error {
+	return s.write(ctx, "update the statistics of load balancer "+lbID, func(tx *gorm.DB) error {
+		// The lock orders this with other controllers, and with the end of the load balancer.
+		if _, err := lockLoadBalancer(tx, lbID, "id"); err != nil {
+			return err
+		}
+		counted, before, err := readCounted(tx, lbID)
+		if err != nil {
+			return err
+		}
+		change(counted)
+		return s.writeStatistics(tx, lbID, before, counted.Statistics)
+	})
+}
+
+func readCounted(tx *gorm.DB, lbID string) (counted Counted, before model.LoadBalancerStatistics, err error) {
+	var rows []statisticsRow
+	if err := tx.Where("loadbalancer_id = ?", lbID).Find(&rows).Error; err != nil {
+		return counted, nil, err
+	}
+	var amphorae, listeners []string
+	err = errors.Join(
+		tx.Model(&amphoraRow{}).Select("id").Where("loadbalancer_id = ?", lbID).Find(&amphorae).Error,
+		tx.Model(&objectRow{}).Select("id").
+			Where("loadbalancer_id = ? AND kind = ?", lbID, string(model.KindListener)).Find(&listeners).Error,
+	)
+	if err != nil {
+		return counted, nil, err
+	}
+	counted = Counted{Statistics: model.LoadBalancerStatistics{}, Amphorae: set(amphorae), Listeners: set(listeners)}
+	before = model.LoadBalancerStatistics{}
+	for _, row := range rows {
+		// Twice, so that what change does to one leaves the other.
+		for _, into := range []model.LoadBalancerStatistics{counted.Statistics, before} {
+			if into[row.AmphoraID], err = row.model(); err != nil {
+				return counted, nil, err
+			}
+		}
+	}
+	return counted, before, nil
+}
+
+func (s *Store) writeStatistics(tx *gorm.DB, lbID string, before, after model.LoadBalancerStatistics) error {
+	for amphora := range before {
+		if _, stays := after[amphora]; stays {
+			continue
+		}
+		err := tx.Where("loadbalancer_id = ? AND amphora_id = ?", lbID, amphora).Delete(&statisticsRow{}).Error
+		if err != nil {
+			return err
+		}
+	}
+	for amphora, counted := range after {
+		if known, ok := before[amphora]; ok && reflect.DeepEqual(known, counted) {
+			continue
+		}
+		body, err := json.Marshal(counted)
+		if err != nil {
+			return err
+		}
+		row := statisticsRow{LoadBalancerID: lbID, AmphoraID: amphora, Counted: string(body), UpdatedAt: newStamp(s.time())}
+		err = tx.Clauses(clause.OnConflict{
+			Columns:   []clause.Column{{Name: "loadbalancer_id"}, {Name: "amphora_id"}},
+			DoUpdates: clause.AssignmentColumns([]string{"counted", "updated_at"}),
+		}).Create(&row).Error
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Statistics returns what the amphorae have counted, by load balancer.
+func (s *Store) Statistics(ctx context.Context) (map[string]model.LoadBalancerStatistics, error) {
+	var rows []statisticsRow
+	err := s.read(ctx, "read the statistics", func(db *gorm.DB) error { return db.Find(&rows).Error })
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]model.LoadBalancerStatistics{}
+	for _, row := range rows {
+		if all[row.LoadBalancerID] == nil {
+			all[row.LoadBalancerID] = model.LoadBalancerStatistics{}
+		}
+		if all[row.LoadBalancerID][row.AmphoraID], err = row.model(); err != nil {
+			return nil, fmt.Errorf("store: read the statistics: %w", err)
+		}
+	}
+	return all, nil
+}
+
+func (r statisticsRow) model() (model.AmphoraStatistics, error) {
+	var counted model.AmphoraStatistics
+	if err := json.Unmarshal([]byte(r.Counted), &counted); err != nil {
+		return counted, fmt.Errorf("statistics of amphora %q: %w", r.AmphoraID, err)
+	}
+	return counted, nil
+}
+
+func set(ids []string) map[string]bool {
+	all := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		all[id] = true
+	}
+	return all
+}
