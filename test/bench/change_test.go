@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -126,7 +125,7 @@ func changeListener(tb testing.TB, s *site, tree *model.LoadBalancer, turn int) 
 }
 
 // measureChanges changes each subject once a turn, and fills their costs.
-func measureChanges(tb testing.TB, dsn string, turns int, subjects []*subject) {
+func measureChanges(tb testing.TB, name, dsn string, turns int, subjects []*subject) {
 	tb.Helper()
 	var populate []order
 	for i, each := range subjects {
@@ -140,10 +139,8 @@ func measureChanges(tb testing.TB, dsn string, turns int, subjects []*subject) {
 		each.envoy = startFakeEnvoy(tb, ca, s.address, amphoraOf(each.tree.ID))
 	}
 	testkit.Until(tb, "all are in sync", func() bool { return s.program.do(tb, order{Do: "synced"}).Count == 0 })
-	if profiles != "" {
-		s.program.do(tb, order{Do: "profile", File: filepath.Join(profiles, "change.cpu")})
-		defer s.program.do(tb, order{Do: "profile"})
-	}
+	s.profile(tb, "profile", "change-"+name+".cpu")
+	defer s.profile(tb, "profile", "")
 	for turn := range turns + 2 {
 		for k := range subjects {
 			each := subjects[(turn+k)%len(subjects)]
@@ -169,9 +166,6 @@ func (s *site) measure(tb testing.TB, each *subject, turn int) cost {
 		bytes: after.Bytes - before.Bytes, resources: after.Resources - before.Resources,
 	}
 }
-
-// profiles is a folder for what explains the results; "" writes nothing.
-var profiles = os.Getenv("BENCH_PROFILES")
 
 // median of what of is of each.
 func median[T any](all []T, of func(T) float64) float64 {
@@ -251,7 +245,7 @@ func BenchmarkChange(b *testing.B) {
 		{"listener", listenerSubjects([]int{1, 50, 500})},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			measureChanges(b, storetest.SQLite(b), 40*b.N, c.subjects)
+			measureChanges(b, c.name, storetest.SQLite(b), 40*b.N, c.subjects)
 			show(b, c.subjects)
 			first, last := c.subjects[0], c.subjects[len(c.subjects)-1]
 			if c.name == "member" {
@@ -268,7 +262,7 @@ func BenchmarkChange(b *testing.B) {
 
 func TestChange(t *testing.T) {
 	subjects := append(memberSubjects([]int{2, 6}), listenerSubjects([]int{1, 3})...)
-	measureChanges(t, storetest.SQLite(t), 2, subjects)
+	measureChanges(t, "test", storetest.SQLite(t), 2, subjects)
 	for _, each := range subjects {
 		require.Len(t, each.costs, 2)
 		for _, c := range each.costs {
@@ -279,4 +273,3 @@ func TestChange(t *testing.T) {
 	}
 	show(t, subjects)
 }
-

@@ -33,7 +33,7 @@ import (
 // that these name; it acknowledges what it gets, and after a reconnection says what it has.
 type fakeEnvoy struct {
 	node string
-	// refuses is a cluster or listener that it acknowledges never.
+	// refuses is a listener of which it takes no other version than it has.
 	refuses string
 
 	mu    sync.Mutex
@@ -49,7 +49,7 @@ type fakeEnvoy struct {
 	asked map[string]map[string]bool
 }
 
-// credentials for amphorae, one key for all: making keys is no work of a controller's.
+// amphoraTLS is what an Envoy shows to the controller, and whom it trusts.
 func amphoraTLS(tb testing.TB, authority *certs.Authority, node string) *tls.Config {
 	tb.Helper()
 	issued, err := authority.AmphoraCredentials(node, 0)
@@ -72,10 +72,14 @@ func authority(tb testing.TB, dir string) *certs.Authority {
 	return a
 }
 
+func newFakeEnvoy(node string) *fakeEnvoy {
+	return &fakeEnvoy{node: node, holds: map[string]map[string]string{}, changed: make(chan struct{}), received: map[string]int64{}}
+}
+
 // startFakeEnvoy runs one until the end of the benchmark; it comes back when it loses its connection.
 func startFakeEnvoy(tb testing.TB, authority *certs.Authority, address, node string) *fakeEnvoy {
 	tb.Helper()
-	f := &fakeEnvoy{node: node, holds: map[string]map[string]string{}, changed: make(chan struct{}), received: map[string]int64{}}
+	f := newFakeEnvoy(node)
 	config := amphoraTLS(tb, authority, node)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -199,7 +203,7 @@ func (f *fakeEnvoy) take(response *discoveryv3.DeltaDiscoveryResponse) []*discov
 	answer := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: typeURL, ResponseNonce: response.GetNonce()}
 	var names []string
 	for _, each := range response.GetResources() {
-		if f.refuses != "" && each.GetName() == f.refuses {
+		if each.GetName() == f.refuses && each.GetVersion() != f.holds[typeURL][each.GetName()] && typeURL == resource.ListenerType {
 			f.nacks++
 			answer.ErrorDetail = &statusv1.Status{Message: "Error adding/updating listener(s) " + each.GetName() + ": the bench refuses it\n"}
 			continue

@@ -23,6 +23,9 @@ import (
 // roleVariable makes the test's binary one of the programs that are measured.
 const roleVariable = "BENCH_ROLE"
 
+// profiles is a folder for what explains the results; "" writes nothing.
+var profiles = os.Getenv("BENCH_PROFILES")
+
 func TestMain(m *testing.M) {
 	roles := map[string]func(context.Context, settings) (handler, error){
 		"controller": startController, "bare": startBare,
