@@ -26,6 +26,8 @@ const (
 	// maxMessage is the largest message in bytes: an Envoy that reconnects lists every resource that it holds, and gRPC's
 	// default of 4 MiB has been too small for that (https://github.com/envoyproxy/envoy/issues/46072).
 	maxMessage = 64 << 20
+	// softLimit is where a message is full, in bytes: the rest follows when it is acknowledged. A single resource may be larger.
+	softLimit = 4 << 20
 	// A connection that is silent for pingAfter is pinged, and dropped when pingTimeout passes without an answer: a dead
 	// amphora is known to be so after 20 s.
 	pingAfter, pingTimeout = 10 * time.Second, 10 * time.Second
