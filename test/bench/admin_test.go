@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,18 +86,29 @@ func startRealEnvoy(tb testing.TB, authority *certs.Authority, address, node, so
 	for file, content := range files {
 		require.NoError(tb, os.WriteFile(file, content, 0o600))
 	}
-	command := exec.Command(envoybin.Path(tb), "--config-path", path("envoy.json"), "--use-dynamic-base-id",
-		"--concurrency", fmt.Sprint(workers), "--log-level", "error")
-	command.Dir, command.Stderr = dir, os.Stderr
+	e := &realEnvoy{admin: newAdmin(socket), pid: runEnvoy(tb, path("envoy.json"), workers)}
+	tb.Cleanup(e.client.CloseIdleConnections)
+	return e
+}
+
+// startStatic runs an Envoy with one worker that needs no controller.
+func startStatic(tb testing.TB, file string) (pid int) {
+	tb.Helper()
+	return runEnvoy(tb, file, 1)
+}
+
+func runEnvoy(tb testing.TB, file string, workers int) (pid int) {
+	tb.Helper()
+	command := exec.Command(envoybin.Path(tb), "--config-path", file, "--use-dynamic-base-id",
+		"--concurrency", strconv.Itoa(workers), "--log-level", "error")
+	command.Dir, command.Stderr = filepath.Dir(file), os.Stderr
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(tb, command.Start())
-	e := &realEnvoy{admin: newAdmin(socket), pid: command.Process.Pid}
 	tb.Cleanup(func() {
 		_ = command.Process.Kill()
 		_ = command.Wait()
-		e.client.CloseIdleConnections()
 	})
-	return e
+	return command.Process.Pid
 }
 
 // live waits until Envoy serves.

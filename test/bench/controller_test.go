@@ -137,7 +137,9 @@ func (c *controller) populate(ctx context.Context, o order) error {
 	for range 8 {
 		group.Go(func() {
 			for number := range numbers {
-				if err := c.put(ctx, o.Shape.tree(number)); err != nil {
+				tree := o.Shape.tree(number)
+				tree.Flavor = o.Flavor
+				if err := c.put(ctx, tree); err != nil {
 					select {
 					case failed <- err:
 					default:

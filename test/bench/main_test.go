@@ -58,7 +58,9 @@ type order struct {
 	Shape shape
 	// First and Count say which load balancers.
 	First, Count int
-	File         string
+	// Flavor is that of all of them.
+	Flavor map[string]any
+	File   string
 }
 
 // answer is the line that it answers with.
