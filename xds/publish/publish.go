@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
@@ -34,6 +32,7 @@ type Server interface {
 	Rejections(node string) map[server.Key]server.Rejection
 	Wait(ctx context.Context, node string, want map[server.Key]string, gone []server.Key) error
 	WaitTold(ctx context.Context, node string, typeURLs ...string) error
+	Adopt(node, typeURL string, all map[string]*server.Resource)
 	RemoveNode(node string)
 }
 
@@ -68,6 +67,8 @@ type state struct {
 	// zero if the last one has. Guarded by Publisher.mu.
 	running, waiting *holder
 	unfinished       time.Time
+	// count is how many have had the turn.
+	count uint64
 
 	// The rest belongs to who has the turn.
 
@@ -119,26 +120,6 @@ func (p *Publisher) Publish(ctx context.Context, node string, want *translate.Re
 			"rejected", len(r.result.Rejected))
 	}
 	return r.result, nil
-}
-
-// Restore gives the server what was last published to a node, after a restart of the controller and before the port is
-// open: an Envoy that comes back with the same versions is sent nothing. It waits for nothing and removes nothing, which
-// the next Publish does. Call it once a node, before its first Publish.
-func (p *Publisher) Restore(node string, resources *translate.Resources) error {
-	marshalled, err := marshal(resources)
-	if err != nil {
-		return fmt.Errorf("restore amphora %s: %w", node, err)
-	}
-	st := p.state(node)
-	for _, typeURL := range []string{
-		resource.SecretType, resource.EndpointType, resource.ClusterType, resource.RouteType, resource.ListenerType,
-	} {
-		p.server.Update(node, typeURL, marshalled[typeURL], nil)
-		for name, res := range marshalled[typeURL] {
-			st.pending[server.Key{TypeURL: typeURL, Name: name}] = res.Version
-		}
-	}
-	return nil
 }
 
 // Remove forgets an amphora that is gone for good; a Publish to it that is under way ends.

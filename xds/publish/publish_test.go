@@ -384,6 +384,15 @@ func (f *fake) WaitTold(context.Context, string, ...string) error {
 	return nil
 }
 
+func (f *fake) Adopt(node, typeURL string, all map[string]*server.Resource) {
+	for key := range f.have {
+		if key.TypeURL == typeURL && all[key.Name] == nil {
+			delete(f.have, key)
+		}
+	}
+	f.Update(node, typeURL, all, nil)
+}
+
 func (f *fake) RemoveNode(string) {}
 
 func (f *fake) Warm(context.Context, string) error {

@@ -88,6 +88,7 @@ func (p *Publisher) begin(ctx context.Context, st *state, self *holder) bool {
 		self.until = self.began.Add(undisturbed)
 	}
 	st.running, st.waiting = self, nil
+	st.count++
 	return true
 }
 

@@ -48,6 +48,10 @@ type Options struct {
 	Registry prometheus.Registerer
 	// Register adds further services; only amphorae may call them. See NodeFromContext.
 	Register []func(*grpc.Server)
+	// Arrives is called when an amphora's Envoy connects, before it is told anything: the time to see that its resources are
+	// those that it was last sent, maybe by another controller. On an error the stream ends, and Envoy tries again. nil is
+	// not called.
+	Arrives func(ctx context.Context, node string) error
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -58,6 +62,7 @@ type Server struct {
 	tls          *tls.Config
 	identifyPeer func(*x509.Certificate) (string, string, error)
 	register     []func(*grpc.Server)
+	arrives      func(context.Context, string) error
 	clock        func() time.Time
 	metrics      *metrics
 	nodes        *nodes
@@ -81,6 +86,7 @@ func New(options Options) (*Server, error) {
 		tls:          config,
 		identifyPeer: options.Identify,
 		register:     options.Register,
+		arrives:      options.Arrives,
 		clock:        options.Now,
 		metrics:      m,
 		permissions:  permissions(),
