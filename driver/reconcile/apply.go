@@ -36,6 +36,8 @@ func (r *Reconciler) bringAbout(
 		return nil, errors.New("the load balancer has no amphora")
 	}
 	resources, rejected := r.translate(tree)
+	ctx, stay := r.whileHere(ctx, tree.ID)
+	defer stay()
 	for _, amphora := range amphorae {
 		result, err := r.Publisher.Publish(ctx, amphora.ID, resources)
 		if err != nil {

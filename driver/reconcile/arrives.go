@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/store"
@@ -84,4 +86,29 @@ func (r *Reconciler) here(ctx context.Context, id string) error {
 		}
 	}
 	return nil
+}
+
+// whileHere returns a context that ends, with errElsewhere, when the amphora connects to another replica: what is waited for
+// will not come here.
+func (r *Reconciler) whileHere(ctx context.Context, id string) (context.Context, context.CancelFunc) {
+	if r.Elsewhere == nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		ticker := time.NewTicker(pollInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if err := r.here(ctx, id); errors.Is(err, errElsewhere) {
+					cancel(err)
+				}
+			}
+		}
+	})
+	return ctx, func() { cancel(nil); looking.Wait() }
 }
