@@ -1,7 +1,7 @@
 # The two commands to begin with are `make demo` and `make test`; `make` alone lists all. What a target does in more than a
 # line lives in a script: test/cloud/cloud, test/demo/demo, .ci/test.sh, .ci/fuzz.sh.
 .DEFAULT_GOAL := help
-.PHONY: help demo down test unit integration parity e2e shim fuzz lint fmt golden build envoy clean
+.PHONY: help demo down test unit integration parity e2e shim bench fuzz lint fmt golden build envoy clean
 
 CLOUD := test/cloud/cloud
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/octavia-envoy
@@ -37,6 +37,10 @@ shim: ## tests of the Python provider that octavia-api loads
 
 e2e: ## tests against a real OpenStack; OE_TESTS=pattern runs some
 	@$(CLOUD) run --instance test -- go test -count=1 -timeout 30m -run '$(OE_TESTS)' ./test/e2e/...
+
+bench: ## what changes, fleets and requests cost, as ratios: test/bench/README.md; BENCH=pattern runs some, BENCH_PROFILES=dir keeps profiles
+	@$(CLOUD) prepare --tests
+	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime 1x -count=1 -timeout 3h -v ./test/bench
 
 fuzz: envoy ## every fuzz target of the module, FUZZ_TIME (1m) each; FUZZ=pattern runs some
 	@.ci/fuzz.sh

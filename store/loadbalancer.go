@@ -109,6 +109,16 @@ func (s *Store) LoadBalancer(ctx context.Context, lbID string) (*LoadBalancer, e
 	return &lb, nil
 }
 
+// Revision returns the revision of a load balancer's tree, 0 before the first; the error wraps ErrNotFound when there is no
+// such load balancer. It reads nothing else.
+func (s *Store) Revision(ctx context.Context, lbID string) (int64, error) {
+	var row loadBalancerRow
+	err := s.read(ctx, "read the revision of load balancer "+lbID, func(db *gorm.DB) error {
+		return db.Select("revision").Where("id = ?", lbID).Take(&row).Error
+	})
+	return row.Revision, err
+}
+
 // LoadBalancers returns all, with their trees, oldest first.
 func (s *Store) LoadBalancers(ctx context.Context) ([]LoadBalancer, error) {
 	var rows []loadBalancerRow

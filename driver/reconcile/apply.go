@@ -11,28 +11,37 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
-// bringAbout makes the amphorae serve the tree. It returns the objects that could not be served, each with its reason, and
-// what of those that are served has no effect.
+// outcome is what came of a tree on its amphorae.
+type outcome struct {
+	// rejected are the objects that could not be served, each with its reason; notes say what of the others has no effect.
+	rejected map[model.Ref]string
+	notes    []translate.Note
+	amphorae []model.Amphora
+}
+
+// bringAbout makes the amphorae serve the tree.
 func (r *Reconciler) bringAbout(
 	ctx context.Context, tree *model.LoadBalancer, rebuild bool,
-) (map[model.Ref]string, []translate.Note, error) {
+) (*outcome, error) {
 	if rebuild {
 		if err := r.deleteAmphorae(ctx, tree.ID); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	amphorae, err := r.Amphorae.Ensure(ctx, tree)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make the amphora ready: %w", err)
+		return nil, fmt.Errorf("make the amphora ready: %w", err)
 	}
 	if len(amphorae) == 0 {
-		return nil, nil, errors.New("the load balancer has no amphora")
+		return nil, errors.New("the load balancer has no amphora")
 	}
 	resources, rejected := r.translate(tree)
+	ctx, stay := r.whileHere(ctx, tree.ID)
+	defer stay()
 	for _, amphora := range amphorae {
 		result, err := r.Publisher.Publish(ctx, amphora.ID, resources)
 		if err != nil {
-			return nil, nil, fmt.Errorf("publish to amphora %s: %w", amphora.ID, err)
+			return nil, fmt.Errorf("publish to amphora %s: %w", amphora.ID, err)
 		}
 		for key, reason := range result.Rejected {
 			owner, ok := resources.Owners[key]
@@ -42,7 +51,7 @@ func (r *Reconciler) bringAbout(
 			rejected[owner] = "Envoy refused it: " + reason
 		}
 	}
-	return rejected, resources.Notes, nil
+	return &outcome{rejected: rejected, notes: resources.Notes, amphorae: amphorae}, nil
 }
 
 // translate returns what can be served and the reasons for what cannot.
@@ -77,14 +86,12 @@ func (r *Reconciler) Restore(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the amphorae: %w", err)
 		}
-		if r.Staples != nil {
-			r.Staples.Fill(ctx, known.Tree)
-		}
-		resources, _ := r.translate(known.Tree)
+		resources := r.asPublished(ctx, known.Tree)
 		for _, amphora := range amphorae {
 			if err := r.Publisher.Restore(amphora.ID, resources); err != nil {
 				return fmt.Errorf("restore amphora %s: %w", amphora.ID, err)
 			}
+			r.noteRevision(amphora.ID, known.Revision)
 		}
 	}
 	return nil

@@ -33,6 +33,9 @@ func (r *Reconciler) attempt(ctx context.Context, id string, log *slog.Logger) e
 	if err != nil || known == nil {
 		return err
 	}
+	if err := r.here(ctx, id); err != nil {
+		return err
+	}
 	log = log.With("request_id", requestIDs(intents))
 	if err := r.barrier(ctx, known); err != nil {
 		return fmt.Errorf("wait for Octavia's commit: %w", err)
@@ -53,19 +56,23 @@ func (r *Reconciler) attempt(ctx context.Context, id string, log *slog.Logger) e
 		return r.remove(ctx, id, plan, intents, log)
 	}
 	unread := r.secrets(ctx, plan.Desired, known.Tree)
-	rejected, notes, err := r.bringAbout(ctx, plan.Desired, asksFailover(intents))
+	served, err := r.bringAbout(ctx, plan.Desired, asksFailover(intents))
 	if err != nil {
 		return err
 	}
 	// Why a secret cannot be read says more than that it is missing.
+	rejected := served.rejected
 	maps.Copy(rejected, unread)
 	revision, err := r.Store.SaveTree(ctx, plan.Desired)
 	if err != nil {
 		return fmt.Errorf("save the tree: %w", err)
 	}
+	for _, amphora := range served.amphorae {
+		r.noteRevision(amphora.ID, revision)
+	}
 	if revision != known.Revision {
 		// Once for each change, and not with each attempt.
-		for _, note := range notes {
+		for _, note := range served.notes {
 			log.Info("a part of what was asked for has no effect", string(note.Owner.Kind), note.Owner.ID, "note", note.Text, "revision", revision)
 		}
 	}
@@ -98,6 +105,12 @@ func (r *Reconciler) attempt(ctx context.Context, id string, log *slog.Logger) e
 		return fmt.Errorf("note the end of the change: %w", err)
 	}
 	r.Report()
+	if errors.Is(r.here(ctx, id), errElsewhere) {
+		// It has left since, and was given there what was published before.
+		if err := r.Store.Refresh(ctx, id); err != nil {
+			return fmt.Errorf("hand over to another controller: %w", err)
+		}
+	}
 	if len(rejected) > 0 {
 		log.Error("a part of the load balancer was refused", "revision", revision, "error", why)
 	}

@@ -92,6 +92,9 @@ func (r *Reconciler) deleteAmphorae(ctx context.Context, id string) error {
 	}
 	for _, amphora := range amphorae {
 		r.Publisher.Remove(amphora.ID)
+		r.mu.Lock()
+		delete(r.revisions, amphora.ID)
+		r.mu.Unlock()
 	}
 	return nil
 }

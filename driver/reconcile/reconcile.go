@@ -30,7 +30,12 @@ type Store interface {
 	// Told says what the commit barrier wrote.
 	Told(ctx context.Context, loadBalancerID string, status model.OperatingStatus) error
 	Amphorae(ctx context.Context, loadBalancerID string) ([]model.Amphora, error)
+	Amphora(ctx context.Context, id string) (*model.Amphora, error)
+	// Revision counts the changes of the tree; 0 before the first was saved.
+	Revision(ctx context.Context, loadBalancerID string) (int64, error)
 	DeleteVIPPort(ctx context.Context, loadBalancerID string) error
+	// Refresh makes a load balancer due.
+	Refresh(ctx context.Context, loadBalancerID string) error
 	AcquireLease(ctx context.Context, loadBalancerID, owner string, ttl time.Duration) (bool, error)
 	ReleaseLease(ctx context.Context, loadBalancerID, owner string) error
 }
@@ -56,6 +61,8 @@ type Publisher interface {
 	Publish(ctx context.Context, node string, want *translate.Resources) (publish.Result, error)
 	// Restore says what an amphora already has, before it connects.
 	Restore(node string, resources *translate.Resources) error
+	// Refresh says what an amphora has by now, maybe from another controller, unless it is being published to.
+	Refresh(ctx context.Context, node string, load func(context.Context) (*translate.Resources, error)) error
 	// Remove drops all that is known of an amphora.
 	Remove(node string)
 }
@@ -99,6 +106,8 @@ type Options struct {
 	Secrets Secrets
 	// Staples may be nil: then nothing is stapled.
 	Staples Staples
+	// Elsewhere says whether an amphora is connected to another replica; nil is never.
+	Elsewhere func(model.Amphora) bool
 	// Gone is called with the id of a load balancer that was deleted; it may be nil.
 	Gone func(loadBalancerID string)
 	// Report is called when a status waits in the outbox.
@@ -135,6 +144,8 @@ type Reconciler struct {
 	mu sync.Mutex
 	// working holds the load balancers that a goroutine works on.
 	working map[string]bool
+	// revisions are those of the load balancer's tree that amphorae were given by this process.
+	revisions map[string]int64
 }
 
 // New makes a loop; nothing runs before Run.
@@ -147,7 +158,7 @@ func New(options Options) *Reconciler {
 		wake:    make(chan struct{}, 1),
 		slots:   make(chan struct{}, options.Parallel),
 		metrics: newMetrics(options.Registry),
-		working: map[string]bool{},
+		working: map[string]bool{}, revisions: map[string]int64{},
 	}
 }
 
@@ -223,14 +234,15 @@ func (r *Reconciler) work(ctx context.Context, id string) {
 		switch {
 		case err == nil, ctx.Err() != nil:
 			return
-		case errors.Is(err, errBusy):
+		case errors.Is(err, errBusy), errors.Is(err, errElsewhere):
 			// It may be done with what is to do, or die: look again until one or the other.
 			started = r.Now()
 		case errors.Is(err, status.ErrUnreachable), errors.Is(err, errUnconfirmed):
 			// Without the driver-agent nothing could be reported either: the intents wait for Octavia, however long.
 			log.Warn("octavia is unreachable: waiting", "error", err)
 		case r.Now().Sub(started) > r.Deadline:
-			if failed := r.giveUp(ctx, id, err, log); failed == nil {
+			failed := r.leased(ctx, id, log, func(ctx context.Context) error { return r.giveUp(ctx, id, err, log) })
+			if failed == nil {
 				return
 			}
 		default:
@@ -244,14 +256,26 @@ func (r *Reconciler) work(ctx context.Context, id string) {
 }
 
 // attemptInSlot runs one attempt when its turn has come and no other replica is at it.
-func (r *Reconciler) attemptInSlot(ctx context.Context, id string, log *slog.Logger) (err error) {
+func (r *Reconciler) attemptInSlot(ctx context.Context, id string, log *slog.Logger) error {
 	select {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	acquired, err := r.Store.AcquireLease(ctx, id, r.Owner, leaseTTL)
+	return r.leased(ctx, id, log, func(ctx context.Context) (err error) {
+		begin := r.Now()
+		defer func() { r.metrics.observe(r.Now().Sub(begin), err) }()
+		return r.guarded(ctx, id, log)
+	})
+}
+
+// leased does what only one replica may do at a time, and ends it well before the lease does.
+func (r *Reconciler) leased(ctx context.Context, id string, log *slog.Logger, do func(context.Context) error) error {
+	// From before the lease was asked for: it may have been given at any time since.
+	bounded, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	acquired, err := r.Store.AcquireLease(bounded, id, r.Owner, leaseTTL)
 	if err != nil {
 		return err
 	}
@@ -264,9 +288,5 @@ func (r *Reconciler) attemptInSlot(ctx context.Context, id string, log *slog.Log
 			log.Warn("release the lease", "error", released)
 		}
 	}()
-	bounded, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	begin := r.Now()
-	defer func() { r.metrics.observe(r.Now().Sub(begin), err) }()
-	return r.guarded(bounded, id, log)
+	return do(bounded)
 }

@@ -124,6 +124,14 @@ func (w *world) Restore(node string, _ *translate.Resources) error {
 	return nil
 }
 
+func (w *world) Refresh(ctx context.Context, node string, load func(context.Context) (*translate.Resources, error)) error {
+	resources, err := load(ctx)
+	if err != nil || resources == nil {
+		return err
+	}
+	return w.Restore(node, resources)
+}
+
 func (w *world) Remove(node string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"time"
 
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
@@ -33,6 +32,7 @@ type Server interface {
 	Rejections(node string) map[server.Key]server.Rejection
 	Wait(ctx context.Context, node string, want map[server.Key]string, gone []server.Key) error
 	WaitTold(ctx context.Context, node string, typeURLs ...string) error
+	Adopt(node, typeURL string, all map[string]*server.Resource)
 	RemoveNode(node string)
 }
 
@@ -48,6 +48,8 @@ type Result struct {
 type Publisher struct {
 	// Metrics may be set before the first Publish; nil measures nothing.
 	Metrics *Metrics
+	// Deadlines are those of the phases; DefaultDeadlines at first.
+	Deadlines Deadlines
 
 	server  Server
 	warming Warming
@@ -61,9 +63,12 @@ type Publisher struct {
 type state struct {
 	// turn holds one token: who has it publishes.
 	turn chan struct{}
-	// newest is the number of the latest Publish, and cancel ends the context of the one before; guarded by Publisher.mu.
-	newest uint64
-	cancel context.CancelCauseFunc
+	// running has the turn and waiting is the newest that wants it; unfinished is since when no Publish has come to its end,
+	// zero if the last one has. Guarded by Publisher.mu.
+	running, waiting *holder
+	unfinished       time.Time
+	// count is how many have had the turn.
+	count uint64
 
 	// The rest belongs to who has the turn.
 
@@ -80,12 +85,15 @@ func New(srv Server, warming Warming, logger *slog.Logger) *Publisher {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Publisher{server: srv, warming: warming, logger: logger, nodes: map[string]*state{}}
+	return &Publisher{Deadlines: DefaultDeadlines(), server: srv, warming: warming, logger: logger, nodes: map[string]*state{}}
 }
 
 // Publish brings want to the node and returns when its Envoy has acknowledged all and is warm, or refused some, which is
-// no error but in the result. Of several for one node the newest runs, and the older return ErrSuperseded. When ctx ends
-// early, what was set stays set, and the next Publish goes on from there.
+// no error but in the result. Of several for one node the newest runs, and the older return ErrSuperseded; but one that came
+// in place of others that did not end is left some time to itself, so that changes that never cease come into effect.
+//
+// When ctx ends early, or a phase takes longer than its deadline, which is an ErrLate, what was set stays set, traffic goes
+// where it is sure to be answered, and the next Publish goes on from there.
 func (p *Publisher) Publish(ctx context.Context, node string, want *translate.Resources) (Result, error) {
 	resources, err := marshal(want)
 	if err != nil {
@@ -95,14 +103,18 @@ func (p *Publisher) Publish(ctx context.Context, node string, want *translate.Re
 	if err != nil {
 		return Result{}, fmt.Errorf("publish to amphora %s: %w", node, err)
 	}
-	defer done()
+	ended := false
+	defer func() { done(ended) }()
 	r := &run{
 		publisher: p, state: st, node: node, want: want, resources: resources,
-		result: Result{Rejected: map[translate.Key]string{}},
+		result:   Result{Rejected: map[translate.Key]string{}},
+		withheld: map[server.Key]bool{}, again: map[server.Key]time.Time{},
 	}
 	if err := r.phases(ctx); err != nil {
+		ended = errors.Is(err, ErrLate)
 		return r.result, fmt.Errorf("publish to amphora %s: %w", node, err)
 	}
+	ended = true
 	if r.result.Updated+r.result.Removed > 0 {
 		p.logger.Info("published", "amphora", node, "updated", r.result.Updated, "removed", r.result.Removed,
 			"rejected", len(r.result.Rejected))
@@ -110,31 +122,15 @@ func (p *Publisher) Publish(ctx context.Context, node string, want *translate.Re
 	return r.result, nil
 }
 
-// Restore gives the server what was last published to a node, after a restart of the controller and before the port is
-// open: an Envoy that comes back with the same versions is sent nothing. It waits for nothing and removes nothing, which
-// the next Publish does. Call it once a node, before its first Publish.
-func (p *Publisher) Restore(node string, resources *translate.Resources) error {
-	marshalled, err := marshal(resources)
-	if err != nil {
-		return fmt.Errorf("restore amphora %s: %w", node, err)
-	}
-	st := p.state(node)
-	for _, typeURL := range []string{
-		resource.SecretType, resource.EndpointType, resource.ClusterType, resource.RouteType, resource.ListenerType,
-	} {
-		p.server.Update(node, typeURL, marshalled[typeURL], nil)
-		for name, res := range marshalled[typeURL] {
-			st.pending[server.Key{TypeURL: typeURL, Name: name}] = res.Version
-		}
-	}
-	return nil
-}
-
 // Remove forgets an amphora that is gone for good; a Publish to it that is under way ends.
 func (p *Publisher) Remove(node string) {
 	p.mu.Lock()
-	if st := p.nodes[node]; st != nil && st.cancel != nil {
-		st.cancel(server.ErrRemoved)
+	if st := p.nodes[node]; st != nil {
+		for _, publish := range []*holder{st.running, st.waiting} {
+			if publish != nil {
+				publish.cancel(server.ErrRemoved)
+			}
+		}
 	}
 	delete(p.nodes, node)
 	p.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -116,6 +117,10 @@ func TestRestoredNodeIsOnlyWaitedFor(t *testing.T) {
 }
 
 func TestRefusedRouteKeepsItsPool(t *testing.T) {
+	synctest.Test(t, refusedRouteKeepsItsPool)
+}
+
+func refusedRouteKeepsItsPool(t *testing.T) {
 	f := newFake()
 	p := New(f, f, nil)
 	_, err := p.Publish(t.Context(), node, resources(t, "a", 1, 1))
@@ -129,6 +134,7 @@ func TestRefusedRouteKeepsItsPool(t *testing.T) {
 	check(t, f.names(resource.ClusterType), []string{"a", "b"})
 	check(t, f.names(resource.EndpointType), []string{"a@", "b@"})
 	f.refuse = server.Key{}
+	time.Sleep(retryAfter)
 	_, err = p.Publish(t.Context(), node, resources(t, "b", 1, 1))
 	must(t, err)
 	check(t, f.names(resource.ClusterType), []string{"b"})
@@ -255,6 +261,10 @@ type fake struct {
 	refuse  server.Key
 	deaf    bool
 	waiting chan struct{}
+	// deafTo is a kind that it does not answer about, or "the end" of anything; takes is the time of each answer.
+	deafTo   string
+	takes    time.Duration
+	refusals int
 }
 
 func newFake() *fake {
@@ -281,6 +291,9 @@ func (f *fake) Update(_, typeURL string, set map[string]*server.Resource, remove
 		key := server.Key{TypeURL: typeURL, Name: name}
 		delete(f.refused, key)
 		f.good[key], f.have[key] = f.have[key], res
+		if !f.deaf {
+			f.held[key] = res.Version
+		}
 	}
 	for _, name := range remove {
 		delete(f.have, server.Key{TypeURL: typeURL, Name: name})
@@ -335,6 +348,23 @@ func (f *fake) Wait(ctx context.Context, _ string, want map[server.Key]string, g
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
+	if f.takes > 0 {
+		select {
+		case <-time.After(f.takes):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	for key := range want {
+		if server.Kind(key.TypeURL) == f.deafTo {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+	}
+	if f.deafTo == "the end" && len(gone) > 0 {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
 	for key := range want {
 		f.note("wait", key.String())
 	}
@@ -342,7 +372,8 @@ func (f *fake) Wait(ctx context.Context, _ string, want map[server.Key]string, g
 		f.note("wait for the end of", key.String())
 	}
 	if version, waited := want[f.refuse]; waited {
-		f.refused[f.refuse] = server.Rejection{Version: version, Text: "no"}
+		f.refused[f.refuse] = server.Rejection{Version: version, Text: "no", At: time.Now()}
+		f.refusals++
 		return &server.NACKError{Rejected: map[server.Key]string{f.refuse: "no"}}
 	}
 	return nil
@@ -351,6 +382,15 @@ func (f *fake) Wait(ctx context.Context, _ string, want map[server.Key]string, g
 func (f *fake) WaitTold(context.Context, string, ...string) error {
 	f.note("wait to be told")
 	return nil
+}
+
+func (f *fake) Adopt(node, typeURL string, all map[string]*server.Resource) {
+	for key := range f.have {
+		if key.TypeURL == typeURL && all[key.Name] == nil {
+			delete(f.have, key)
+		}
+	}
+	f.Update(node, typeURL, all, nil)
 }
 
 func (f *fake) RemoveNode(string) {}

@@ -15,7 +15,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
-// dropUnasked takes from waiting what Envoy will not ask for, because all that refers to it was refused. Endpoints,
+// dropUnasked takes from waiting what Envoy will not ask for, because all that refers to it was refused or withheld. Endpoints,
 // routes and secrets are only sent when a cluster or listener asks for them.
 func (r *run) dropUnasked(typeURL string, waiting map[server.Key]string) {
 	if typeURL == resource.ClusterType || typeURL == resource.ListenerType {
@@ -66,7 +66,7 @@ func (r *run) asked(typeURL string) map[string]struct{} {
 
 func (r *run) refused(typeURL, name string) bool {
 	_, refused := r.result.Rejected[translate.Key{TypeURL: typeURL, Name: name}]
-	return refused
+	return refused || r.withheld[server.Key{TypeURL: typeURL, Name: name}]
 }
 
 // edsName is the name under which a cluster asks for its endpoints.

@@ -3,9 +3,9 @@ package publish
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
@@ -19,6 +19,7 @@ const (
 	phaseWarm   = "warm"
 	phaseShift  = "shift"
 	phaseNarrow = "narrow"
+	phaseRetry  = "retry"
 )
 
 // run is one Publish.
@@ -31,29 +32,58 @@ type run struct {
 	result    Result
 	// unknown is whether Envoy serves, for a refused resource, a version that only the controller before us knew.
 	unknown bool
+	// late are the clusters that were not ready in time: no traffic is moved to them.
+	late map[string]struct{}
+	// withheld are listeners, and new routes, that lead to what is late.
+	withheld map[server.Key]bool
+	// again are resources that were refused too short a time ago to be tried once more yet.
+	again map[server.Key]time.Time
 }
 
 func (r *run) phases(ctx context.Context) error {
 	r.dropPending()
+	deadlines := r.publisher.Deadlines
+	ready := r.phase(ctx, phaseWiden, deadlines.Widen, r.widen)
+	if ready == nil {
+		ready = r.phase(ctx, phaseWarm, deadlines.Warm, r.warm)
+	}
+	if errors.Is(ready, ErrLate) {
+		// What is late has no traffic, and all that has stays: the way back is not to go on. Only the neighbours do. When all
+		// clusters are acknowledged, they are ready, and it is a listener of before that still warms.
+		r.findLate()
+		err := r.phase(ctx, phaseShift, deadlines.Shift, r.shift)
+		if err != nil || len(r.late)+len(r.result.Rejected) > 0 || !r.dropUnready(func(string) bool { return true }) {
+			return errors.Join(ready, err)
+		}
+		ready = nil
+	}
+	if ready != nil {
+		return ready
+	}
 	for _, phase := range []struct {
-		name string
-		run  func(context.Context) error
+		name     string
+		deadline time.Duration
+		run      func(context.Context) error
 	}{
-		{phaseWiden, r.widen}, {phaseWarm, r.warm}, {phaseShift, r.shift}, {phaseWarm, r.warm}, {phaseNarrow, r.narrow},
+		{phaseShift, deadlines.Shift, r.shift},
+		{phaseWarm, deadlines.Warm, r.warm},
+		{phaseNarrow, deadlines.Narrow, r.narrow},
 	} {
-		done := r.publisher.Metrics.timed(phase.name)
-		err := phase.run(ctx)
-		done()
-		if err != nil {
-			return fmt.Errorf("%s: %w", phase.name, err)
+		if err := r.phase(ctx, phase.name, phase.deadline, phase.run); err != nil {
+			return err
 		}
 	}
-	return nil
+	if len(r.again) == 0 || r.result.Updated+r.result.Removed == 0 {
+		return nil
+	}
+	return r.phase(ctx, phaseRetry, deadlines.Warm, r.retry)
 }
 
 // widen sets all that traffic could be sent to; none is yet. Endpoints and secrets come before the clusters that ask for
 // them.
 func (r *run) widen(ctx context.Context) error {
+	held := r.publisher.server.Held(r.node, resource.ClusterType)
+	r.dropUnready(func(name string) bool { _, holds := held[name]; return held != nil && !holds })
 	for _, typeURL := range []string{resource.SecretType, resource.EndpointType, resource.ClusterType} {
 		if err := r.set(typeURL); err != nil {
 			return err
@@ -104,6 +134,9 @@ func (r *run) set(typeURL string) error {
 	for name, res := range r.resources[typeURL] {
 		key := server.Key{TypeURL: typeURL, Name: name}
 		if _, again := refused[key]; !again && have[name] == res.Version {
+			continue
+		}
+		if r.awaits(key, have[name]) || r.tooSoon(key, res.Version, have[name], refused) {
 			continue
 		}
 		changed[name] = res

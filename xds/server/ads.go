@@ -28,6 +28,12 @@ func (a *ads) DeltaAggregatedResources(
 	}
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
+	if a.server.arrives != nil {
+		if err := a.server.arrives(ctx, id); err != nil {
+			a.server.logger.Error("an envoy has to wait", "amphora", id, "error", err)
+			return grpcstatus.Error(codes.Unavailable, "what this amphora shall have cannot be read")
+		}
+	}
 	st := a.server.openStream(id)
 	defer st.close()
 	a.server.logger.Info("envoy connected", "amphora", id)

@@ -12,7 +12,7 @@ import (
 // answer tells a watch what its Envoy lacks, and says whether there was anything. With hints only those names are looked
 // at: an open watch is up to date but for them. node.mu is held.
 //
-// The channel never blocks: it holds two messages a type, and a type has one on its way at most.
+// The channel never blocks: it holds two messages a type, and a type has one in it at most, or two when one was sent late.
 func (st *stream) answer(typeURL string, w *watch, hints []string) bool {
 	d, h := st.node.desired[typeURL], st.types[typeURL]
 	if d == nil || h == nil {
@@ -23,7 +23,12 @@ func (st *stream) answer(typeURL string, w *watch, hints []string) bool {
 		delete(h.alone, name)
 		resp.Resources = []*discoveryv3.Resource{d.wire(name)}
 	} else {
+		bytes := 0
 		for _, name := range d.lacking(h, hints) {
+			// What does not fit follows after the answer to this.
+			if bytes += len(d.resources[name].body.GetValue()); bytes > softLimit && len(resp.GetResources()) > 0 {
+				break
+			}
 			resp.Resources = append(resp.Resources, d.wire(name))
 		}
 		resp.RemovedResources = d.toRemove(h)
@@ -33,6 +38,7 @@ func (st *stream) answer(typeURL string, w *watch, hints []string) bool {
 		return false
 	}
 	h.greeted = true
+	h.queued++
 	for _, res := range resp.GetResources() {
 		h.told[res.GetName()] = res.GetVersion()
 	}
@@ -107,12 +113,12 @@ func (d *desired) lacking(h *held, hints []string) []string {
 	return names
 }
 
-// toRemove lists, in order, what Envoy holds, shall hold no longer, and has not been told to drop.
+// toRemove lists, in order, what Envoy holds, or will when it takes what is on its way, shall hold no longer, and has not
+// been told to drop.
 func (d *desired) toRemove(h *held) []string {
 	var names []string
 	for name := range d.tombstones {
-		_, holds := h.acked[name]
-		if _, told := h.told[name]; holds && told {
+		if _, told := h.told[name]; told {
 			names = append(names, name)
 		}
 	}

@@ -26,6 +26,8 @@ const (
 	// maxMessage is the largest message in bytes: an Envoy that reconnects lists every resource that it holds, and gRPC's
 	// default of 4 MiB has been too small for that (https://github.com/envoyproxy/envoy/issues/46072).
 	maxMessage = 64 << 20
+	// softLimit is where a message is full, in bytes: the rest follows when it is acknowledged. A single resource may be larger.
+	softLimit = 4 << 20
 	// A connection that is silent for pingAfter is pinged, and dropped when pingTimeout passes without an answer: a dead
 	// amphora is known to be so after 20 s.
 	pingAfter, pingTimeout = 10 * time.Second, 10 * time.Second
@@ -46,6 +48,10 @@ type Options struct {
 	Registry prometheus.Registerer
 	// Register adds further services; only amphorae may call them. See NodeFromContext.
 	Register []func(*grpc.Server)
+	// Arrives is called when an amphora's Envoy connects, before it is told anything: the time to see that its resources are
+	// those that it was last sent, maybe by another controller. On an error the stream ends, and Envoy tries again. nil is
+	// not called.
+	Arrives func(ctx context.Context, node string) error
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -56,6 +62,7 @@ type Server struct {
 	tls          *tls.Config
 	identifyPeer func(*x509.Certificate) (string, string, error)
 	register     []func(*grpc.Server)
+	arrives      func(context.Context, string) error
 	clock        func() time.Time
 	metrics      *metrics
 	nodes        *nodes
@@ -79,6 +86,7 @@ func New(options Options) (*Server, error) {
 		tls:          config,
 		identifyPeer: options.Identify,
 		register:     options.Register,
+		arrives:      options.Arrives,
 		clock:        options.Now,
 		metrics:      m,
 		permissions:  permissions(),

@@ -48,7 +48,7 @@ func (f *fixture) dial(t *testing.T, name string) *grpc.ClientConn {
 	conn, err := grpc.NewClient(f.address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
 		RootCAs: f.ca.Pool(), ServerName: "controller.test",
 		Certificates: []tls.Certificate{f.ca.Issue(t, testkit.Named(t, name))},
-	})))
+	})), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn

@@ -23,9 +23,13 @@ type stream struct {
 	types map[string]*held
 	// watches are the types on which nothing is on its way and more may be sent.
 	watches map[string]*watch
+	// last are the newest watches of each type, also when answered, and overdue the types whose answer is looked after, see
+	// sendLate.
+	last    map[string]*watch
+	overdue map[string]*time.Timer
 }
 
-// watch is go-control-plane's wish to be told the next change of one type. It is answered once.
+// watch is go-control-plane's wish to be told the next change of one type. It is answered once, but see sendLate.
 type watch struct {
 	request *discoveryv3.DeltaDiscoveryRequest
 	answers chan cache.DeltaResponse
@@ -42,6 +46,8 @@ type held struct {
 	alone map[string]struct{}
 	// inflight are the messages without an answer yet, by nonce.
 	inflight map[string]sent
+	// queued are the messages that are on their way to the stream, and not in inflight yet.
+	queued int
 	// greeted is whether anything was sent; Envoy ends its start only after a first answer, be it empty.
 	greeted bool
 }
@@ -75,7 +81,10 @@ func (h *held) wants(name string) bool {
 func (s *Server) openStream(id string) *stream {
 	n := s.nodes.lock(id)
 	defer n.mu.Unlock()
-	st := &stream{server: s, node: n, types: map[string]*held{}, watches: map[string]*watch{}}
+	st := &stream{
+		server: s, node: n, types: map[string]*held{},
+		watches: map[string]*watch{}, last: map[string]*watch{}, overdue: map[string]*time.Timer{},
+	}
 	n.streams[st] = struct{}{}
 	n.newest, n.connected, n.since = st, true, s.clock()
 	n.broadcast()
@@ -88,6 +97,9 @@ func (st *stream) close() {
 	n.mu.Lock()
 	delete(n.streams, st)
 	st.watches = nil
+	for _, timer := range st.overdue {
+		timer.Stop()
+	}
 	for _, h := range st.types {
 		// The answers will never come.
 		h.inflight = map[string]sent{}
@@ -117,15 +129,19 @@ func (st *stream) CreateDeltaWatch(
 	defer n.mu.Unlock()
 	typeURL := req.GetTypeUrl()
 	w := &watch{request: req, answers: answers}
-	if st.answer(typeURL, w, nil) {
-		return nil, nil
+	st.last[typeURL] = w
+	if !st.answer(typeURL, w, nil) {
+		st.watches[typeURL] = w
 	}
-	st.watches[typeURL] = w
+	// Called before the next request of the type, and before the channel is closed.
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if st.watches[typeURL] == w {
 			delete(st.watches, typeURL)
+		}
+		if st.last[typeURL] == w {
+			delete(st.last, typeURL)
 		}
 	}, nil
 }
@@ -168,6 +184,7 @@ func (st *stream) OnStreamDeltaResponse(
 	if h == nil {
 		return
 	}
+	h.queued--
 	message := sent{set: map[string]string{}, removed: resp.GetRemovedResources(), at: st.server.clock()}
 	for _, res := range resp.GetResources() {
 		message.set[res.GetName()] = res.GetVersion()

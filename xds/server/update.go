@@ -81,7 +81,11 @@ func (n *node) pardon(key Key) bool {
 // push answers the open watches of a type. n.mu is held.
 func (n *node) push(typeURL string, hints []string) {
 	for st := range n.streams {
-		if w := st.watches[typeURL]; w != nil && st.answer(typeURL, w, hints) {
+		w := st.watches[typeURL]
+		switch {
+		case w == nil:
+			st.sendLate(typeURL)
+		case st.answer(typeURL, w, hints):
 			delete(st.watches, typeURL)
 		}
 	}

@@ -89,6 +89,7 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 	c.xds, err = server.New(server.Options{
 		Logger: c.logger, TLS: c.tls, Registry: registry, Identify: identify,
 		Register: []func(*grpc.Server){fleet.Register},
+		Arrives:  func(ctx context.Context, node string) error { return c.reconciler.Arrives(ctx, node) },
 	})
 	if err != nil {
 		return nil, err
@@ -206,6 +207,7 @@ func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Reg
 	publisher.Metrics = publish.NewMetrics(registry)
 	options := reconcile.Options{
 		Store: c.store, Octavia: c.agent, Amphorae: c.amphorae, Publisher: publisher, Gone: c.statistics.Forget,
+		Elsewhere: fleet.Elsewhere,
 		Report: c.sender.Wake, Owner: c.owner, Deadline: c.configuration.Reconcile.Deadline.Duration,
 		RetryInterval: c.configuration.Reconcile.RetryInterval.Duration, Parallel: c.configuration.Reconcile.Parallel,
 		Registry: registry, Logger: c.logger, VIPs: c.neutron, Statuses: c.rest, Trees: c.rest,

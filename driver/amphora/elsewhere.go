@@ -1,0 +1,20 @@
+package amphora
+
+import (
+	"time"
+
+	"github.com/octavia-envoy/octavia-envoy/driver/model"
+)
+
+// elsewhereFor is how long ago an amphora may have been heard by another controller to count as connected to it: three
+// records of its heartbeat.
+const elsewhereFor = 3 * DefaultRecordEvery
+
+// Elsewhere says whether the amphora's agent is connected to another controller, as far as the store tells: it has been heard
+// a short time ago, and not here. So it is right after a start of this controller, too, until its agents are back.
+func (f *Fleet) Elsewhere(amphora model.Amphora) bool {
+	state, _ := f.State(amphora.ID)
+	now := f.options.Now()
+	return !state.Connected && now.Sub(amphora.LastHeartbeat) < elsewhereFor &&
+		amphora.LastHeartbeat.Sub(state.LastReport) > time.Second
+}

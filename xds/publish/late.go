@@ -1,0 +1,100 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/octavia-envoy/octavia-envoy/xds/server"
+)
+
+// ErrLate is returned by a Publish in which a phase took longer than its deadline. Nothing is undone: no traffic has been
+// moved to what is late, and nothing removed.
+var ErrLate = errors.New("not in time")
+
+// Deadlines bound the phases. Together they are shorter than the time that the caller has for a Publish.
+type Deadlines struct {
+	// Widen has to be longer than the first check of a slow member: its cluster is not ready before.
+	Widen, Warm, Shift, Narrow time.Duration
+}
+
+// DefaultDeadlines are those of New; 45 s at most together, since warm comes twice, and then there is no retry.
+func DefaultDeadlines() Deadlines {
+	return Deadlines{Widen: 15 * time.Second, Warm: 10 * time.Second, Shift: 5 * time.Second, Narrow: 5 * time.Second}
+}
+
+// phase runs one phase within its deadline.
+func (r *run) phase(ctx context.Context, name string, deadline time.Duration, phase func(context.Context) error) error {
+	defer r.publisher.Metrics.timed(name)()
+	bounded, cancel := context.WithTimeoutCause(ctx, deadline, fmt.Errorf("%w: %s is more than it may take", ErrLate, deadline))
+	defer cancel()
+	err := phase(bounded)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() == nil && bounded.Err() != nil && !errors.Is(err, ErrLate) {
+		// It names the end of the context and not its cause.
+		err = fmt.Errorf("%w: %w", context.Cause(bounded), err)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// findLate notes the clusters that Envoy has not acknowledged, or not the endpoints of.
+func (r *run) findLate() {
+	r.late = map[string]struct{}{}
+	for key := range r.state.pending {
+		if key.TypeURL == resource.ClusterType {
+			r.late[key.Name] = struct{}{}
+		}
+	}
+	for name, cluster := range r.want.Clusters {
+		if _, pending := r.state.pending[server.Key{TypeURL: resource.EndpointType, Name: edsName(cluster)}]; pending {
+			r.late[name] = struct{}{}
+		}
+	}
+}
+
+// awaits says whether a resource leads to a cluster that is late, or is a listener whose routes do and are new: without them
+// it would warm as long. Then it is withheld.
+func (r *run) awaits(key server.Key, have string) bool {
+	if len(r.late) == 0 {
+		return false
+	}
+	awaits := false
+	walk(r.want.All(key.TypeURL)[key.Name].ProtoReflect(), nil, func(text string) {
+		if _, late := r.late[text]; late {
+			awaits = true
+		}
+	})
+	if routes := (server.Key{TypeURL: resource.RouteType, Name: key.Name}); key.TypeURL == resource.ListenerType && r.withheld[routes] {
+		awaits = true
+	}
+	if awaits && (key.TypeURL == resource.ListenerType || have == "") {
+		r.withheld[key] = true
+	}
+	return awaits
+}
+
+// dropUnready removes the clusters that nobody wants any more and that Envoy has not acknowledged: no traffic was led to
+// what is new of them, and as long as they are not ready Envoy acknowledges no other. Which of them may go already is for
+// may to say. It returns whether there were any.
+func (r *run) dropUnready(may func(name string) bool) bool {
+	srv := r.publisher.server
+	held := srv.Held(r.node, resource.ClusterType)
+	var names []string
+	for name, version := range srv.Versions(r.node, resource.ClusterType) {
+		if r.want.Clusters[name] == nil && held[name] != version && may(name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return false
+	}
+	slices.Sort(names)
+	srv.Update(r.node, resource.ClusterType, nil, names)
+	r.result.Removed += len(names)
+	return true
+}
