@@ -33,6 +33,8 @@ type contender struct {
 	cpu     func(testing.TB) time.Duration
 	spent   time.Duration
 	rounds  []float64 // CPU time of each round, in µs a request
+	// logged counts its lines, where that is known.
+	logged func() int64
 }
 
 // load is what the contenders are asked.
@@ -157,10 +159,15 @@ func startBackend(tb testing.TB, name string) netip.AddrPort {
 	return netip.MustParseAddrPort(listener.Addr().String())
 }
 
+// nextPort is where freePorts goes on: what it gave away may not be listened on yet.
+var nextPort = 20_000
+
 // freePorts returns the first of some ports in a row that nobody has.
 func freePorts(tb testing.TB, count int) int {
 	tb.Helper()
-	for port := 20_000; port < 32_000; port += count {
+	for nextPort < 32_000 {
+		port := nextPort
+		nextPort += count
 		free := true
 		for i := range count {
 			listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
@@ -239,7 +246,7 @@ func startContenders(tb testing.TB, withHAProxy bool) []*contender {
 			if logging {
 				name = "HAProxy, logging"
 			}
-			all = append(all, &contender{name: name, address: fmt.Sprintf("127.0.0.1:%d", s.Port), cpu: h.cpu})
+			all = append(all, &contender{name: name, address: fmt.Sprintf("127.0.0.1:%d", s.Port), cpu: h.cpu, logged: h.logged.Load})
 		}
 	}
 	for _, c := range all {
@@ -252,7 +259,11 @@ func showRequests(tb testing.TB, all []*contender) {
 	tb.Helper()
 	text := fmt.Sprintf("%-20s %14s   ratio to %s\n", "", "µs a request", all[0].name)
 	for _, c := range all {
-		text += fmt.Sprintf("%-20s %14.1f   %.3f\n", c.name, median(c.rounds, func(v float64) float64 { return v }), c.ratio(all[0]))
+		text += fmt.Sprintf("%-20s %14.1f   %.3f", c.name, median(c.rounds, func(v float64) float64 { return v }), c.ratio(all[0]))
+		if c.logged != nil {
+			text += fmt.Sprintf("   %d lines", c.logged())
+		}
+		text += "\n"
 	}
 	tb.Logf("\n%s", text)
 }
@@ -265,6 +276,7 @@ func BenchmarkRequest(b *testing.B) {
 		load load
 	}{
 		{"kept", load{connections: 16, requests: 1000, rounds: 60}},
+		{"kept, many", load{connections: 128, requests: 4000, rounds: 30}},
 		{"anew", load{connections: 16, requests: 400, rounds: 30, anew: true}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
@@ -289,5 +301,8 @@ func TestRequest(t *testing.T) {
 	showRequests(t, all)
 	for _, c := range all {
 		require.Positive(t, c.spent, c.name)
+		if c.name == "HAProxy, logging" {
+			testkit.Until(t, "a line a request", func() bool { return c.logged() >= 60 })
+		}
 	}
 }
