@@ -117,6 +117,8 @@ func (l load) askOne(address string, left *atomic.Int64) error {
 type connection struct {
 	net.Conn
 	reader *bufio.Reader
+	// last is whether the answer said that no other follows.
+	last bool
 }
 
 func dial(address string) (*connection, error) {
@@ -124,7 +126,7 @@ func dial(address string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connection{conn, bufio.NewReader(conn)}, nil
+	return &connection{Conn: conn, reader: bufio.NewReader(conn)}, nil
 }
 
 var errStatus = errors.New("answered")
@@ -141,6 +143,7 @@ func (c *connection) get(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	c.last = response.Close
 	body, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%w %s", errStatus, response.Status)
