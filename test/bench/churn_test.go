@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 // churn is traffic that goes on while the load balancer changes.
@@ -184,7 +187,7 @@ func mutate(random *rand.Rand, tree *model.LoadBalancer, backends []netip.AddrPo
 		return put("listener timeout_member_data", "/v1/listeners/"+listener.ID,
 			map[string]any{"listener_id": listener.ID, "timeout_member_data": listener.TimeoutMemberData})
 	case 6:
-		listener.InsertHeaders = map[string]string{"X-Forwarded-For": fmt.Sprint(listener.InsertHeaders["X-Forwarded-For"] != "true")}
+		listener.InsertHeaders = map[string]string{"X-Forwarded-For": strconv.FormatBool(listener.InsertHeaders["X-Forwarded-For"] != "true")}
 		return put("listener insert_headers", "/v1/listeners/"+listener.ID,
 			map[string]any{"listener_id": listener.ID, "insert_headers": listener.InsertHeaders})
 	default:
@@ -227,7 +230,7 @@ func churnOurs(tb testing.TB, changes int) churned {
 	s, backends := churnShape(tb)
 	site, envoy := startOurs(tb, s, 0, nil)
 	tree := s.tree(0)
-	random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // the same changes each time
+	random := rand.New(rand.NewPCG(7, 7)) // the same changes each time
 	r := churned{changes: changes, kinds: map[string]int{}, traffic: startChurn(tb, s.addresses(), s.Policies)}
 	begin := time.Now()
 	for turn := range changes {
@@ -261,19 +264,19 @@ func churnHAProxy(tb testing.TB, changes int) churned {
 	for _, address := range s.addresses() {
 		answers(tb, address, "ok")
 	}
-	random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // the same changes each time
+	random := rand.New(rand.NewPCG(7, 7)) // the same changes each time
 	r := churned{changes: changes, kinds: map[string]int{}, traffic: startChurn(tb, s.addresses(), s.Policies)}
 	r.before = h.resident(tb)
 	begin := time.Now()
 	for turn := range changes {
 		r.kinds[mutate(random, tree, backends, turn).kind]++
-		workers := len(h.processes(tb))
+		before := h.processes(tb)
 		h.write(tb, tree)
 		h.reload(tb)
-		// Until there is a new worker, or an old one has gone meanwhile: a signal that comes earlier would be one with this.
-		for deadline := time.Now().Add(5 * time.Second); len(h.processes(tb)) == workers && time.Now().Before(deadline); {
-			time.Sleep(5 * time.Millisecond)
-		}
+		// Until there is a new worker: a signal that comes earlier would not be one of its own, and finds a master that is not ready.
+		testkit.Until(tb, "a new worker", func() bool {
+			return slices.ContainsFunc(h.processes(tb), func(pid int) bool { return !slices.Contains(before, pid) })
+		})
 	}
 	r.took = time.Since(begin)
 	r.after = h.resident(tb)

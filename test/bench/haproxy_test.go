@@ -164,7 +164,7 @@ func (h *haproxy) processes(tb testing.TB) []int {
 	pids := []int{h.pid}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", h.pid, h.pid))
 	require.NoError(tb, err)
-	for _, field := range strings.Fields(string(text)) {
+	for field := range strings.FieldsSeq(string(text)) {
 		var pid int
 		_, err := fmt.Sscan(field, &pid)
 		require.NoError(tb, err)

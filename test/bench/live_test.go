@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,15 +157,16 @@ func measureLive(tb testing.TB, listeners, turns int, withHAProxy bool) []*way {
 
 func showLive(tb testing.TB, listeners int, ways []*way) {
 	tb.Helper()
-	text := fmt.Sprintf("%d listeners   live ms: median, of all: least, most\n", listeners)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d listeners   live ms: median, of all: least, most\n", listeners)
 	for _, w := range ways {
 		least, most := w.live[0], w.live[0]
 		for _, d := range w.live {
 			least, most = min(least, d), max(most, d)
 		}
-		text += fmt.Sprintf("%-12s %14.2f %14.2f %8.2f\n", w.name, median(w.live, milliseconds), milliseconds(least), milliseconds(most))
+		fmt.Fprintf(&text, "%-12s %14.2f %14.2f %8.2f\n", w.name, median(w.live, milliseconds), milliseconds(least), milliseconds(most))
 	}
-	tb.Logf("\n%s", text)
+	tb.Logf("\n%s", text.String())
 }
 
 // BenchmarkLive is goal 2: the time from an accepted call until requests are answered by it.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -156,7 +157,7 @@ func startBackend(tb testing.TB, name string) netip.AddrPort {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) })} //nolint:gosec // ours
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) })}
 	go func() { _ = server.Serve(listener) }()
 	tb.Cleanup(func() { _ = server.Close() })
 	return netip.MustParseAddrPort(listener.Addr().String())
@@ -208,7 +209,7 @@ func startHand(tb testing.TB, port int, backends []netip.AddrPort) int {
 	for _, backend := range backends {
 		fmt.Fprintf(&members, "            - {endpoint: {address: {socket_address: {address: %s, port_value: %d}}}}\n", backend.Addr(), backend.Port())
 	}
-	document := strings.NewReplacer("PORT", fmt.Sprint(port), "            MEMBERS\n", members.String()).Replace(string(text))
+	document := strings.NewReplacer("PORT", strconv.Itoa(port), "            MEMBERS\n", members.String()).Replace(string(text))
 	asJSON, err := yaml.YAMLToJSON([]byte(document))
 	require.NoError(tb, err)
 	require.NoError(tb, protojson.Unmarshal(asJSON, new(bootstrapv3.Bootstrap)))
@@ -260,15 +261,16 @@ func startContenders(tb testing.TB, withHAProxy bool) []*contender {
 
 func showRequests(tb testing.TB, all []*contender) {
 	tb.Helper()
-	text := fmt.Sprintf("%-20s %14s   ratio to %s\n", "", "µs a request", all[0].name)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%-20s %14s   ratio to %s\n", "", "µs a request", all[0].name)
 	for _, c := range all {
-		text += fmt.Sprintf("%-20s %14.1f   %.3f", c.name, median(c.rounds, func(v float64) float64 { return v }), c.ratio(all[0]))
+		fmt.Fprintf(&text, "%-20s %14.1f   %.3f", c.name, median(c.rounds, func(v float64) float64 { return v }), c.ratio(all[0]))
 		if c.logged != nil {
-			text += fmt.Sprintf("   %d lines", c.logged())
+			fmt.Fprintf(&text, "   %d lines", c.logged())
 		}
-		text += "\n"
+		text.WriteString("\n")
 	}
-	tb.Logf("\n%s", text)
+	tb.Logf("\n%s", text.String())
 }
 
 // BenchmarkRequest is goal 4: the CPU time of a request at the configuration that we generate.
