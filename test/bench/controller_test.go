@@ -96,7 +96,7 @@ func startController(ctx context.Context, s settings) (handler, error) {
 		Report: c.sender.Wake, Owner: "bench", Deadline: time.Minute, RetryInterval: time.Minute, Parallel: 16,
 		Registry: c.registry, Logger: logger,
 	})
-	c.api = api.New(api.Options{Store: c.store, Registry: c.registry, Logger: logger, Wake: c.reconciler.Wake})
+	c.api = api.New(api.Options{Store: c.store, Registry: c.registry, Logger: logger, Wake: c.reconciler.Wake}) //nolint:contextcheck // its handlers have the contexts of their requests
 	return func(o order) (answer, error) { return c.obey(ctx, o) }, nil
 }
 
