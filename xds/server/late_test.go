@@ -129,7 +129,7 @@ func TestEnvoyThatDoesNotRead(t *testing.T) {
 	// More than the flow control's window: the message cannot leave.
 	f.Update("n", resource.EndpointType, map[string]*Resource{"a": big(t, "a", 1<<20)}, nil)
 	before := heap()
-	for i := range 200 {
+	for i := range 40 {
 		f.Update("n", resource.EndpointType, map[string]*Resource{"b": big(t, "b", 1<<20+i)}, nil)
 	}
 	if after := heap(); after > before+20<<20 {
@@ -144,7 +144,7 @@ func TestEnvoyThatDoesNotRead(t *testing.T) {
 	stuck.ack(resp)
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
-	must(t, f.Wait(ctx, "n", map[Key]string{{resource.EndpointType, "b"}: big(t, "b", 1<<20+199).Version}, nil))
+	must(t, f.Wait(ctx, "n", map[Key]string{{resource.EndpointType, "b"}: big(t, "b", 1<<20+39).Version}, nil))
 }
 
 // Amphorae come and go by the thousand: nothing of them stays, neither in the server nor as goroutines.
