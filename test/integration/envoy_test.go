@@ -44,6 +44,7 @@ func startEnvoy(t *testing.T, ca *testkit.Authority, id, nodeID, xds string) *en
 
 	cmd := exec.Command(envoybin.Path(t), "--config-path", config, "--use-dynamic-base-id", "--concurrency", "2",
 		"--log-level", "info", "--drain-time-s", "2", "--drain-strategy", "immediate")
+	cmd.Dir = dir // monitors write a log into it
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	must(t, cmd.Start())
