@@ -54,12 +54,12 @@ fmt: $(GOLANGCI) ## format the Go code
 	$(GOLANGCI) fmt ./...
 
 golden: ## rewrite the golden files, the support matrix, the tables of configuration and flavor keys; look at the difference before you commit
-	go test ./xds/translate -run 'TestGolden|ACCESSLOG' -update
+	go test ./xds/translate -run 'TestGolden|ACCESSLOG|CHANGES' -update
 	go test ./driver/capabilities -run TestMatrix -update
 	go test ./driver/config -run README -update
 	go test ./driver/flavor -run README -update
 	go test ./driver/cmd/octavia-envoy -run TestMetrics -update
-	git status --short -- '*/testdata' amphora-image/agent/ACCESSLOG.md driver/capabilities/README.md driver/config/README.md driver/flavor/README.md driver/metrics/METRICS.md
+	git status --short -- '*/testdata' amphora-image/agent/ACCESSLOG.md xds/translate/CHANGES.md driver/capabilities/README.md driver/config/README.md driver/flavor/README.md driver/metrics/METRICS.md
 
 build: ## the two programs, into build/
 	CGO_ENABLED=0 go build -trimpath -o build/ ./driver/cmd/octavia-envoy ./amphora-image/cmd/amphora-agent

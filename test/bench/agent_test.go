@@ -26,6 +26,8 @@ type driverAgent struct {
 	active  map[string]time.Time
 	reports map[string]int
 	changed chan struct{}
+	// errors counts the objects that were reported to be in ERROR.
+	errors int
 	// busy is how long it took from a request to the end of its answer.
 	busy time.Duration
 }
@@ -110,6 +112,13 @@ func (a *driverAgent) status(request []byte) []byte {
 		if lb.ProvisioningStatus != "" {
 			a.active[lb.ID] = time.Now()
 			a.reports[lb.ID]++
+		}
+	}
+	for _, records := range [][]model.ObjectStatus{update.LoadBalancers, update.Listeners, update.Pools, update.Members, update.L7Policies} {
+		for _, record := range records {
+			if record.ProvisioningStatus == model.ProvisioningError {
+				a.errors++
+			}
 		}
 	}
 	close(a.changed)

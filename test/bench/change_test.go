@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,7 +186,8 @@ func milliseconds(d time.Duration) float64 { return float64(d) / 1e6 }
 // show prints a table of the subjects, the first of which the others are held against.
 func show(tb testing.TB, subjects []*subject) {
 	tb.Helper()
-	text := fmt.Sprintf("%-34s %9s %9s %9s %9s %9s %9s   ratio of cpu, live, bytes\n", "", "accept ms", "live ms", "done ms", "agent ms", "CPU ms", "bytes")
+	var text strings.Builder
+	fmt.Fprintf(&text, "%-34s %9s %9s %9s %9s %9s %9s   ratio of cpu, live, bytes\n", "", "accept ms", "live ms", "done ms", "agent ms", "CPU ms", "bytes")
 	columns := func(each *subject) []float64 {
 		return []float64{
 			median(each.costs, func(c cost) float64 { return milliseconds(c.accept) }),
@@ -199,10 +201,10 @@ func show(tb testing.TB, subjects []*subject) {
 	base := columns(subjects[0])
 	for _, each := range subjects {
 		c := columns(each)
-		text += fmt.Sprintf("%-34s %9.2f %9.2f %9.2f %9.2f %9.2f %9.0f   %.2f %.2f %.2f\n",
+		fmt.Fprintf(&text, "%-34s %9.2f %9.2f %9.2f %9.2f %9.2f %9.0f   %.2f %.2f %.2f\n",
 			each.name, c[0], c[1], c[2], c[3], c[4], c[5], c[4]/base[4], c[1]/base[1], c[5]/base[5])
 	}
-	tb.Logf("\n%s", text)
+	tb.Logf("\n%s", text.String())
 }
 
 // memberSubjects are load balancers of ever more members, in one pool and in many.

@@ -50,8 +50,6 @@ type controller struct {
 	api        http.Handler
 	registry   *prometheus.Registry
 
-	mu        sync.Mutex
-	published []published
 	// unsynced are the amphorae that have not told that they hold all.
 	unsynced []string
 }
@@ -94,11 +92,11 @@ func startController(ctx context.Context, s settings) (handler, error) {
 		warming = newAdmin(s.Admin)
 	}
 	c.reconciler = reconcile.New(reconcile.Options{
-		Store: c.store, Octavia: agent, Amphorae: ready{c.store}, Publisher: &timed{publish.New(c.xds, warming, logger), c},
+		Store: c.store, Octavia: agent, Amphorae: ready{c.store}, Publisher: publish.New(c.xds, warming, logger),
 		Report: c.sender.Wake, Owner: "bench", Deadline: time.Minute, RetryInterval: time.Minute, Parallel: 16,
 		Registry: c.registry, Logger: logger,
 	})
-	c.api = api.New(api.Options{Store: c.store, Registry: c.registry, Logger: logger, Wake: c.reconciler.Wake})
+	c.api = api.New(api.Options{Store: c.store, Registry: c.registry, Logger: logger, Wake: c.reconciler.Wake}) //nolint:contextcheck // its handlers have the contexts of their requests
 	return func(o order) (answer, error) { return c.obey(ctx, o) }, nil
 }
 
@@ -120,12 +118,6 @@ func (c *controller) obey(ctx context.Context, o order) (answer, error) {
 		return c.synced(), nil
 	case "sent":
 		return c.sent()
-	case "published":
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		a := answer{Published: c.published}
-		c.published = nil
-		return a, nil
 	}
 	return answer{}, fmt.Errorf("no order %q", o.Do)
 }
@@ -249,24 +241,4 @@ func (r ready) Ensure(ctx context.Context, tree *model.LoadBalancer) ([]model.Am
 // Delete implements reconcile.Amphorae.
 func (r ready) Delete(ctx context.Context, loadBalancerID string) error {
 	return r.store.DeleteAmphora(ctx, amphoraOf(loadBalancerID))
-}
-
-// timed notes when the publisher worked.
-type timed struct {
-	*publish.Publisher
-	controller *controller
-}
-
-// Publish implements reconcile.Publisher.
-func (t *timed) Publish(ctx context.Context, node string, want *translate.Resources) (publish.Result, error) {
-	begin := time.Now()
-	result, err := t.Publisher.Publish(ctx, node, want)
-	t.controller.mu.Lock()
-	defer t.controller.mu.Unlock()
-	if len(t.controller.published) < 100_000 {
-		t.controller.published = append(t.controller.published, published{
-			LoadBalancer: strings.TrimPrefix(node, "amphora-"), Begin: begin, End: time.Now(),
-		})
-	}
-	return result, err
 }

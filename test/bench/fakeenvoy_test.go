@@ -129,7 +129,7 @@ func (f *fakeEnvoy) connect(ctx context.Context, address string, config *tls.Con
 			}
 			return plain, nil
 		}),
-		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
 	if err != nil {
 		_ = plain.Close()

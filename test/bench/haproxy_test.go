@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -90,6 +91,9 @@ type haproxy struct {
 	file     string
 	pid      int
 	logging  bool
+	log      string
+	// logged counts the lines that came.
+	logged atomic.Int64
 }
 
 // startHAProxy runs one until the end of the benchmark. It logs as Octavia's does by default, to a socket that somebody
@@ -98,14 +102,18 @@ func startHAProxy(tb testing.TB, r *renderer, lb *model.LoadBalancer, logging bo
 	tb.Helper()
 	dir := testkit.SocketDir(tb)
 	h := &haproxy{renderer: r, file: filepath.Join(dir, "haproxy.cfg"), logging: logging}
-	sink, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "log"), Net: "unixgram"})
+	// Octavia's is a unix socket, which by default holds ten lines and loses the others: this one is to lose none.
+	sink, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(tb, err)
+	require.NoError(tb, sink.SetReadBuffer(4<<20))
+	h.log = sink.LocalAddr().String()
 	tb.Cleanup(func() { _ = sink.Close() })
 	go func() {
 		for line := make([]byte, 16<<10); ; {
 			if _, err := sink.Read(line); err != nil {
 				return
 			}
+			h.logged.Add(1)
 		}
 	}()
 	h.write(tb, lb)
@@ -135,7 +143,7 @@ func (h *haproxy) write(tb testing.TB, lb *model.LoadBalancer) {
 	}
 	// The process that the amphora agent would run, but for users and places.
 	global := fmt.Sprintf("global\n    maxconn 5000\n    nbthread 1\n    log %s local0\n    stats socket %s mode 0666 level user expose-fd listeners\n\n",
-		filepath.Join(filepath.Dir(h.file), "log"), filepath.Join(filepath.Dir(h.file), "stats"))
+		h.log, filepath.Join(filepath.Dir(h.file), "stats"))
 	require.NoError(tb, os.WriteFile(h.file, []byte(global+config), 0o600))
 }
 
@@ -156,7 +164,7 @@ func (h *haproxy) processes(tb testing.TB) []int {
 	pids := []int{h.pid}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", h.pid, h.pid))
 	require.NoError(tb, err)
-	for _, field := range strings.Fields(string(text)) {
+	for field := range strings.FieldsSeq(string(text)) {
 		var pid int
 		_, err := fmt.Sscan(field, &pid)
 		require.NoError(tb, err)

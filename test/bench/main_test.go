@@ -47,7 +47,7 @@ type settings struct {
 	DSN string
 	// Address is where it serves xDS; "" for any port.
 	Address string
-	// Quick takes the real Envoy's admin socket for the question whether it is warm; "" takes an ACK for warm, which it is
+	// Admin is the real Envoy's admin socket, which is asked whether it is warm; without it an ACK is taken for warm, which it is
 	// with a fake one.
 	Admin string
 }
@@ -69,14 +69,6 @@ type answer struct {
 	Address string
 	Count   int
 	Values  map[string]float64
-	// Published are the runs of the publisher since the last question.
-	Published []published
-}
-
-// published is one run of the publisher.
-type published struct {
-	LoadBalancer string
-	Begin, End   time.Time
 }
 
 // handler obeys an order.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,8 @@ type contender struct {
 	cpu     func(testing.TB) time.Duration
 	spent   time.Duration
 	rounds  []float64 // CPU time of each round, in µs a request
+	// logged counts its lines, where that is known.
+	logged func() int64
 }
 
 // load is what the contenders are asked.
@@ -115,6 +118,8 @@ func (l load) askOne(address string, left *atomic.Int64) error {
 type connection struct {
 	net.Conn
 	reader *bufio.Reader
+	// last is whether the answer said that no other follows.
+	last bool
 }
 
 func dial(address string) (*connection, error) {
@@ -122,7 +127,7 @@ func dial(address string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connection{conn, bufio.NewReader(conn)}, nil
+	return &connection{Conn: conn, reader: bufio.NewReader(conn)}, nil
 }
 
 var errStatus = errors.New("answered")
@@ -139,6 +144,7 @@ func (c *connection) get(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	c.last = response.Close
 	body, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%w %s", errStatus, response.Status)
@@ -151,16 +157,21 @@ func startBackend(tb testing.TB, name string) netip.AddrPort {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) })} //nolint:gosec // ours
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) })}
 	go func() { _ = server.Serve(listener) }()
 	tb.Cleanup(func() { _ = server.Close() })
 	return netip.MustParseAddrPort(listener.Addr().String())
 }
 
+// nextPort is where freePorts goes on: what it gave away may not be listened on yet.
+var nextPort = 20_000
+
 // freePorts returns the first of some ports in a row that nobody has.
 func freePorts(tb testing.TB, count int) int {
 	tb.Helper()
-	for port := 20_000; port < 32_000; port += count {
+	for nextPort < 32_000 {
+		port := nextPort
+		nextPort += count
 		free := true
 		for i := range count {
 			listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
@@ -198,7 +209,7 @@ func startHand(tb testing.TB, port int, backends []netip.AddrPort) int {
 	for _, backend := range backends {
 		fmt.Fprintf(&members, "            - {endpoint: {address: {socket_address: {address: %s, port_value: %d}}}}\n", backend.Addr(), backend.Port())
 	}
-	document := strings.NewReplacer("PORT", fmt.Sprint(port), "            MEMBERS\n", members.String()).Replace(string(text))
+	document := strings.NewReplacer("PORT", strconv.Itoa(port), "            MEMBERS\n", members.String()).Replace(string(text))
 	asJSON, err := yaml.YAMLToJSON([]byte(document))
 	require.NoError(tb, err)
 	require.NoError(tb, protojson.Unmarshal(asJSON, new(bootstrapv3.Bootstrap)))
@@ -239,7 +250,7 @@ func startContenders(tb testing.TB, withHAProxy bool) []*contender {
 			if logging {
 				name = "HAProxy, logging"
 			}
-			all = append(all, &contender{name: name, address: fmt.Sprintf("127.0.0.1:%d", s.Port), cpu: h.cpu})
+			all = append(all, &contender{name: name, address: fmt.Sprintf("127.0.0.1:%d", s.Port), cpu: h.cpu, logged: h.logged.Load})
 		}
 	}
 	for _, c := range all {
@@ -250,11 +261,16 @@ func startContenders(tb testing.TB, withHAProxy bool) []*contender {
 
 func showRequests(tb testing.TB, all []*contender) {
 	tb.Helper()
-	text := fmt.Sprintf("%-20s %14s   ratio to %s\n", "", "µs a request", all[0].name)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%-20s %14s   ratio to %s\n", "", "µs a request", all[0].name)
 	for _, c := range all {
-		text += fmt.Sprintf("%-20s %14.1f   %.3f\n", c.name, median(c.rounds, func(v float64) float64 { return v }), c.ratio(all[0]))
+		fmt.Fprintf(&text, "%-20s %14.1f   %.3f", c.name, median(c.rounds, func(v float64) float64 { return v }), c.ratio(all[0]))
+		if c.logged != nil {
+			fmt.Fprintf(&text, "   %d lines", c.logged())
+		}
+		text.WriteString("\n")
 	}
-	tb.Logf("\n%s", text)
+	tb.Logf("\n%s", text.String())
 }
 
 // BenchmarkRequest is goal 4: the CPU time of a request at the configuration that we generate.
@@ -265,6 +281,7 @@ func BenchmarkRequest(b *testing.B) {
 		load load
 	}{
 		{"kept", load{connections: 16, requests: 1000, rounds: 60}},
+		{"kept, many", load{connections: 128, requests: 4000, rounds: 30}},
 		{"anew", load{connections: 16, requests: 400, rounds: 30, anew: true}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
@@ -289,5 +306,8 @@ func TestRequest(t *testing.T) {
 	showRequests(t, all)
 	for _, c := range all {
 		require.Positive(t, c.spent, c.name)
+		if c.name == "HAProxy, logging" {
+			testkit.Until(t, "a line a request", func() bool { return c.logged() >= 60 })
+		}
 	}
 }

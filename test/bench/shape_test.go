@@ -41,7 +41,7 @@ func id(kind, loadBalancer, index int) string {
 func loadBalancerID(number int) string { return id(kindLoadBalancer, number, 0) }
 
 // amphoraOf names the one amphora of a load balancer.
-func amphoraOf(loadBalancer string) string { return "amphora-" + loadBalancer }
+func amphoraOf(loadBalancer string) string { return "a" + loadBalancer[1:] }
 
 // tree makes the number-th load balancer.
 func (s shape) tree(number int) *model.LoadBalancer {

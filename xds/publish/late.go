@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
 )
 

@@ -33,6 +33,9 @@ const (
 	pingAfter, pingTimeout = 10 * time.Second, 10 * time.Second
 	// minPing is how often a client may ping us.
 	minPing = 5 * time.Second
+	// readBuffer is what every connection has in memory for reading, in bytes. Envoys say little: gRPC's default of 32 KiB was 40 %
+	// of all memory with 10,000 of them.
+	readBuffer = 4 << 10
 )
 
 // Options of a Server.
@@ -135,6 +138,7 @@ func (s *Server) grpcServer() *grpc.Server {
 		grpc.UnknownServiceHandler(unknownService),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
+		grpc.ReadBufferSize(readBuffer),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 	)

@@ -208,7 +208,7 @@ func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Reg
 	options := reconcile.Options{
 		Store: c.store, Octavia: c.agent, Amphorae: c.amphorae, Publisher: publisher, Gone: c.statistics.Forget,
 		Elsewhere: fleet.Elsewhere,
-		Report: c.sender.Wake, Owner: c.owner, Deadline: c.configuration.Reconcile.Deadline.Duration,
+		Report:    c.sender.Wake, Owner: c.owner, Deadline: c.configuration.Reconcile.Deadline.Duration,
 		RetryInterval: c.configuration.Reconcile.RetryInterval.Duration, Parallel: c.configuration.Reconcile.Parallel,
 		Registry: registry, Logger: c.logger, VIPs: c.neutron, Statuses: c.rest, Trees: c.rest,
 		Secrets: &secrets.Resolver{Reader: c.barbican, Logger: c.logger},
