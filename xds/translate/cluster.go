@@ -84,7 +84,7 @@ func (t *translation) cluster(owner model.Ref, name string, connect int, http bo
 	}
 	if http {
 		t.logPool(cluster, pool.Pool)
-		options, err := t.memberHTTPOptions(pool.Pool)
+		options, err := t.memberHTTPOptions(pool.Pool, pool.monitor)
 		if err != nil {
 			return err
 		}

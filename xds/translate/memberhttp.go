@@ -23,7 +23,7 @@ const idleMemberConnection = 4 * time.Second
 //
 // HTTP/1.1 requests that ask for WebSocket or another upgrade become extended CONNECT (RFC 8441) for HTTP/2 members; one
 // that does not know it is never asked: the client gets 502.
-func (t *translation) memberHTTPOptions(pool *model.Pool) (*anypb.Any, error) {
+func (t *translation) memberHTTPOptions(pool *model.Pool, m *monitor) (*anypb.Any, error) {
 	members := t.flavor.Members
 	if members == nil {
 		members = new(flavor.Members)
@@ -31,6 +31,11 @@ func (t *translation) memberHTTPOptions(pool *model.Pool) (*anypb.Any, error) {
 	common := &corev3.HttpProtocolOptions{IdleTimeout: durationpb.New(idleMemberConnection)}
 	if members.IdleTimeout > 0 {
 		common.IdleTimeout = milliseconds(members.IdleTimeout)
+	}
+	if m != nil && (m.asks() || m.bridged()) {
+		// To Envoy 1.40 the connection of a check by HTTP is idle while it waits for the answer: the check would end as failed.
+		patience := m.schedule().GetTimeout().AsDuration() + time.Second
+		common.IdleTimeout = durationpb.New(max(common.GetIdleTimeout().AsDuration(), patience))
 	}
 	common.MaxRequestsPerConnection = unlessZero(members.MaxRequests)
 	options := &httpv3.HttpProtocolOptions{CommonHttpProtocolOptions: common}
