@@ -50,6 +50,7 @@ func (a *API) Tree(ctx context.Context, id string) (*model.LoadBalancer, error) 
 	if err := json.Unmarshal(encoded, tree); err != nil {
 		return nil, fmt.Errorf("read load balancer %s from Octavia's API: %w", id, err)
 	}
+	tree.Sort()
 	return tree, nil
 }
 

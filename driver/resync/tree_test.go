@@ -22,7 +22,9 @@ func TestTree(t *testing.T) {
 		"protocol": "TERMINATED_HTTPS", "protocol_port": 443, "default_pool_id": "pool", "default_tls_container_ref": "https://b/v1/secrets/1",
 	}))
 	fake.add("listeners", "l2", "ACTIVE", 0, of(map[string]any{"protocol": "HTTP"}))
-	fake.add("l7policies", "policy", "ACTIVE", 0, map[string]any{"listener_id": "l", "action": "REJECT"})
+	// The API lists what was made within a second by id.
+	fake.add("l7policies", "later", "ACTIVE", 0, map[string]any{"listener_id": "l", "action": "REJECT", "position": 2})
+	fake.add("l7policies", "policy", "ACTIVE", 0, map[string]any{"listener_id": "l", "action": "REJECT", "position": 1})
 	fake.add("l7policies/policy/rules", "rule", "ACTIVE", 0, map[string]any{"type": "PATH", "value": "/a"})
 	fake.add("pools", "pool", "ACTIVE", 0, of(map[string]any{
 		"healthmonitor_id": "monitor", "listeners": []map[string]any{{"id": "l"}, {"id": "l2"}},
@@ -47,7 +49,7 @@ func TestTree(t *testing.T) {
 		listener.DefaultTLSContainerRef != "https://b/v1/secrets/1" {
 		t.Errorf("the listener is %+v", listener)
 	}
-	if policies := listener.L7Policies; len(policies) != 1 || policies[0].ID != "policy" || len(policies[0].Rules) != 1 ||
+	if policies := listener.L7Policies; len(policies) != 2 || policies[0].ID != "policy" || policies[1].ID != "later" || len(policies[0].Rules) != 1 ||
 		policies[0].Rules[0].ID != "rule" || policies[0].Rules[0].Value != "/a" {
 		t.Errorf("the policies are %+v", policies)
 	}

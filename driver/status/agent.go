@@ -136,6 +136,7 @@ func (a *Agent) LoadBalancer(ctx context.Context, id string) (*model.LoadBalance
 	if err := a.get(ctx, model.Ref{Kind: model.KindLoadBalancer, ID: id}, lb); err != nil {
 		return nil, err
 	}
+	lb.Sort()
 	return lb, nil
 }
 

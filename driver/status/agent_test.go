@@ -128,10 +128,11 @@ func TestLoadBalancer(t *testing.T) {
 	if diff := cmp.Diff([]map[string]any{{"object": "loadbalancers", "id": lbID}}, fake.seen()); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
-	pool := lb.Pools[0]
-	got := fmt.Sprintln(lb.Name, len(lb.Listeners), len(lb.Pools), len(lb.Listeners[0].L7Policies[0].Rules),
+	// In the order of their ids, which is not that of the answer.
+	pool, listener := lb.Pools[0], lb.Listeners[1]
+	got := fmt.Sprintln(lb.Name, len(lb.Listeners), len(lb.Pools), len(listener.L7Policies[0].Rules),
 		pool.Members[1].Weight, pool.HealthMonitor.HTTPVersion, pool.SessionPersistence.CookieName,
-		lb.Listeners[0].InsertHeaders["X-Forwarded-For"], lb.Listeners[0].DefaultPoolID == pool.ID)
+		listener.InsertHeaders["X-Forwarded-For"], listener.DefaultPoolID == pool.ID)
 	if want := "st-a 2 2 1 0 1.1 c true true\n"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
