@@ -71,32 +71,6 @@ func (r *Reconciler) translate(tree *model.LoadBalancer) (*translate.Resources, 
 	return resources, rejected
 }
 
-// Restore gives the xDS caches what the amphorae were last sent. It must end before their port opens: an Envoy that finds
-// the caches empty would lose all it has.
-func (r *Reconciler) Restore(ctx context.Context) error {
-	all, err := r.Store.LoadBalancers(ctx)
-	if err != nil {
-		return fmt.Errorf("read the load balancers: %w", err)
-	}
-	for _, known := range all {
-		if known.Tree == nil {
-			continue
-		}
-		amphorae, err := r.Store.Amphorae(ctx, known.ID)
-		if err != nil {
-			return fmt.Errorf("read the amphorae: %w", err)
-		}
-		resources := r.asPublished(ctx, known.Tree)
-		for _, amphora := range amphorae {
-			if err := r.Publisher.Restore(amphora.ID, resources); err != nil {
-				return fmt.Errorf("restore amphora %s: %w", amphora.ID, err)
-			}
-			r.noteRevision(amphora.ID, known.Revision)
-		}
-	}
-	return nil
-}
-
 // reasons joins the reasons of refused objects, in a stable order.
 func reasons(rejected map[model.Ref]string) string {
 	var all []string
