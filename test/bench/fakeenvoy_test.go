@@ -94,8 +94,8 @@ func startFakeEnvoy(tb testing.TB, authority *certs.Authority, address, node str
 	return f
 }
 
-// Between two tries to connect Envoy waits a random time of at most so long, doubling.
-const firstBackoff, lastBackoff = 500 * time.Millisecond, 30 * time.Second
+// Between two tries to connect Envoy waits a random time of at most so long, doubling: what our bootstrap says.
+const firstBackoff, lastBackoff = 500 * time.Millisecond, 5 * time.Second
 
 func (f *fakeEnvoy) run(ctx context.Context, address string, config *tls.Config) {
 	backoff := firstBackoff
