@@ -151,8 +151,7 @@ func (s *Store) loadBalancer(ctx context.Context, row loadBalancerRow, sealed *s
 	if row.Tree == nil {
 		return lb
 	}
-	tree := &model.LoadBalancer{}
-	err := json.Unmarshal([]byte(*row.Tree), tree)
+	tree, err := model.Decode([]byte(*row.Tree))
 	if err == nil {
 		err = s.openSecrets(tree, sealed)
 	}
