@@ -16,25 +16,12 @@ type tree struct {
 	partial bool
 }
 
-// copyTree copies the stored tree, as deep as calls change it. Without one it starts an empty load balancer.
+// copyTree copies the stored tree. Without one it starts an empty load balancer.
 func copyTree(stored *model.LoadBalancer, id string) *tree {
 	if stored == nil {
 		return &tree{lb: &model.LoadBalancer{ID: id}, partial: true}
 	}
-	lb := *stored
-	lb.Listeners = slices.Clone(lb.Listeners)
-	for i := range lb.Listeners {
-		listener := &lb.Listeners[i]
-		listener.L7Policies = slices.Clone(listener.L7Policies)
-		for j := range listener.L7Policies {
-			listener.L7Policies[j].Rules = slices.Clone(listener.L7Policies[j].Rules)
-		}
-	}
-	lb.Pools = slices.Clone(lb.Pools)
-	for i := range lb.Pools {
-		lb.Pools[i].Members = slices.Clone(lb.Pools[i].Members)
-	}
-	return &tree{lb: &lb}
+	return &tree{lb: stored.Copy()}
 }
 
 // put replaces the item that same is true of, or appends one, and returns where it is. Octavia never uses an id twice:

@@ -58,6 +58,9 @@
 //   - The revision changes when the tree's JSON does and only then; resyncs that find nothing new push nothing.
 //   - Private keys are only in secrets, encrypted with a key that is not in the database (package seal): trees are stored
 //     as model encodes them, and model encodes a certificate as its id. Tree and secrets change in one transaction.
+//   - A tree is decoded once: it is kept with the text and the sealed secrets that it was decoded from, up to 64 MiB of
+//     them, and given out again while the rows, read anew each time, say the very same. So neither another controller nor a
+//     restored backup can make it wrong. What is kept is read only, see LoadBalancer.Tree.
 //   - Leases go by the database's clock, for it is the one clock that all replicas share. All other times are stamps of
 //     Options.Now that order nothing across replicas. All are UTC with microseconds.
 //   - Texts from outside (errors, headers) are made to fit before they are written: valid UTF-8, no NUL, no longer than

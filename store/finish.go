@@ -38,6 +38,9 @@ func (s *Store) Finish(ctx context.Context, f Finish) error {
 	if f.LoadBalancerID == "" {
 		return errors.New("store: finish: it names no load balancer")
 	}
+	if f.Deleted {
+		defer s.trees.drop(f.LoadBalancerID)
+	}
 	return s.write(ctx, "finish load balancer "+f.LoadBalancerID, func(tx *gorm.DB) error {
 		// The lock orders this with AddIntent: its intents are either before the message or, marked, after it.
 		_, err := lockLoadBalancer(tx, f.LoadBalancerID, "id")

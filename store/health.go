@@ -215,8 +215,8 @@ func (s *Store) publicTree(ctx context.Context, lbID string, body *string) *mode
 	if body == nil {
 		return nil
 	}
-	tree := &model.LoadBalancer{}
-	if err := json.Unmarshal([]byte(*body), tree); err != nil {
+	tree, err := model.Decode([]byte(*body))
+	if err != nil {
 		s.log.ErrorContext(ctx, "store: a stored tree cannot be read", "lb", lbID, "error", err)
 		return nil
 	}

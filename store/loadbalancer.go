@@ -18,7 +18,8 @@ type LoadBalancer struct {
 	ID        string
 	ProjectID string
 	Name      string
-	// Tree is what Octavia last said; nil before the first SaveTree.
+	// Tree is what Octavia last said; nil before the first SaveTree. Others may be reading it, too: it must not be changed,
+	// see model.LoadBalancer.Copy.
 	Tree *model.LoadBalancer
 	// Revision counts the changes of Tree, from 1.
 	Revision           int64
@@ -45,6 +46,7 @@ func (s *Store) SaveTree(ctx context.Context, tree *model.LoadBalancer) (int64, 
 	}
 	body := string(encoded)
 	var revision int64
+	var secrets *secretsRow
 	err = s.write(ctx, "save tree of load balancer "+tree.ID, func(tx *gorm.DB) error {
 		row, err := lockLoadBalancer(tx, tree.ID, "id", "revision", "tree")
 		if errors.Is(err, ErrNotFound) {
@@ -57,7 +59,7 @@ func (s *Store) SaveTree(ctx context.Context, tree *model.LoadBalancer) (int64, 
 		if err != nil {
 			return err
 		}
-		if err := s.sealSecrets(tx, tree); err != nil {
+		if secrets, err = s.sealSecrets(tx, tree); err != nil {
 			return err
 		}
 		if row.Tree != nil && *row.Tree == body {
@@ -72,11 +74,12 @@ func (s *Store) SaveTree(ctx context.Context, tree *model.LoadBalancer) (int64, 
 		if err != nil {
 			return err
 		}
-		return indexObjects(tx, tree)
+		return s.indexObjects(tx, row.Tree, tree)
 	})
 	if err != nil {
 		return 0, err
 	}
+	s.trees.put(tree.ID, body, secrets, tree.Copy())
 	return revision, nil
 }
 
@@ -106,6 +109,9 @@ func (s *Store) LoadBalancer(ctx context.Context, lbID string) (*LoadBalancer, e
 		return nil, err
 	}
 	lb := s.loadBalancer(ctx, row, sealed[lbID])
+	if lb.Tree != nil && lb.Tree != s.trees.published(lbID, *row.Tree) {
+		s.trees.put(lbID, *row.Tree, sealed[lbID], lb.Tree)
+	}
 	return &lb, nil
 }
 
@@ -151,8 +157,10 @@ func (s *Store) loadBalancer(ctx context.Context, row loadBalancerRow, sealed *s
 	if row.Tree == nil {
 		return lb
 	}
-	tree := &model.LoadBalancer{}
-	err := json.Unmarshal([]byte(*row.Tree), tree)
+	if lb.Tree = s.trees.get(row.ID, *row.Tree, sealed); lb.Tree != nil {
+		return lb
+	}
+	tree, err := model.Decode([]byte(*row.Tree))
 	if err == nil {
 		err = s.openSecrets(tree, sealed)
 	}
@@ -163,6 +171,7 @@ func (s *Store) loadBalancer(ctx context.Context, row loadBalancerRow, sealed *s
 		lb.LastError = long(fmt.Sprintf("the stored tree cannot be read: %v", err))
 		return lb
 	}
+	tree.Secrets() // makes the places that it lacks: nobody may later
 	lb.Tree = tree
 	return lb
 }

@@ -28,11 +28,16 @@ func (s *Store) LoadBalancerOf(ctx context.Context, ref model.Ref) (string, erro
 	return id, err
 }
 
-// indexObjects brings the index to what the tree holds, by the difference: one changed member of 10,000 is one row.
-func indexObjects(tx *gorm.DB, tree *model.LoadBalancer) error {
+// indexObjects brings the index to what the tree holds, by the difference: one changed member of 10,000 is one row. The
+// index is what the tree before holds; if that one is not kept, the rows themselves are read.
+func (s *Store) indexObjects(tx *gorm.DB, before *string, tree *model.LoadBalancer) error {
 	want := objectsOf(tree)
 	var have []objectRow
-	if err := tx.Where("loadbalancer_id = ?", tree.ID).Find(&have).Error; err != nil {
+	if kept := s.keptBefore(tree.ID, before); kept != nil {
+		for ref := range objectsOf(kept) {
+			have = append(have, objectRow{Kind: string(ref.Kind), ID: ref.ID})
+		}
+	} else if err := tx.Where("loadbalancer_id = ?", tree.ID).Find(&have).Error; err != nil {
 		return err
 	}
 	gone := map[string][]string{}
@@ -65,6 +70,13 @@ func indexObjects(tx *gorm.DB, tree *model.LoadBalancer) error {
 		Columns:   []clause.Column{{Name: "kind"}, {Name: "id"}},
 		DoUpdates: clause.AssignmentColumns([]string{"loadbalancer_id"}),
 	}).CreateInBatches(added, batch).Error
+}
+
+func (s *Store) keptBefore(lbID string, text *string) *model.LoadBalancer {
+	if text == nil {
+		return nil
+	}
+	return s.trees.published(lbID, *text)
 }
 
 // objectsOf lists all objects of a tree but the load balancer.

@@ -31,8 +31,8 @@ type sealedSecret struct {
 }
 
 // sealSecrets stores what the tree's secrets hold, if that changed or another key seals now. There is one row a load
-// balancer: they are read and written together.
-func (s *Store) sealSecrets(tx *gorm.DB, tree *model.LoadBalancer) error {
+// balancer: they are read and written together. It returns the row, nil when there is nothing to seal.
+func (s *Store) sealSecrets(tx *gorm.DB, tree *model.LoadBalancer) (*secretsRow, error) {
 	held := sealedSecrets{}
 	for _, secret := range tree.Secrets() {
 		if c := secret.Certificate(); c != nil {
@@ -45,32 +45,32 @@ func (s *Store) sealSecrets(tx *gorm.DB, tree *model.LoadBalancer) error {
 		}
 	}
 	if len(held) == 0 {
-		return tx.Where("loadbalancer_id = ?", tree.ID).Delete(&secretsRow{}).Error
+		return nil, tx.Where("loadbalancer_id = ?", tree.ID).Delete(&secretsRow{}).Error
 	}
 	if s.keys == nil {
-		return errNoKeys
+		return nil, errNoKeys
 	}
 	body, err := json.Marshal(held) //nolint:gosec // what is to be sealed
 	if err != nil {
-		return errors.New("its certificates cannot be encoded") // never with what was encoded
+		return nil, errors.New("its certificates cannot be encoded") // never with what was encoded
 	}
 	var row secretsRow
 	err = tx.Where("loadbalancer_id = ?", tree.ID).Limit(1).Find(&row).Error
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if row.KeyID == s.keys.Active() {
 		if before, err := s.keys.Open(row.KeyID, tree.ID, row.Sealed); err == nil && bytes.Equal(before, body) {
-			return nil
+			return &row, nil
 		}
 	}
 	return s.putSecrets(tx, tree.ID, body)
 }
 
-func (s *Store) putSecrets(tx *gorm.DB, lbID string, body []byte) error {
+func (s *Store) putSecrets(tx *gorm.DB, lbID string, body []byte) (*secretsRow, error) {
 	row := secretsRow{LoadBalancerID: lbID, UpdatedAt: newStamp(s.time())}
 	row.KeyID, row.Sealed = s.keys.Seal(lbID, body)
-	return tx.Clauses(clause.OnConflict{
+	return &row, tx.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "loadbalancer_id"}},
 		DoUpdates: clause.AssignmentColumns([]string{"key_id", "sealed", "updated_at"}),
 	}).Create(&row).Error
@@ -172,7 +172,8 @@ func (s *Store) Rekey(ctx context.Context) (int, error) {
 			if err != nil {
 				return err
 			}
-			return s.putSecrets(tx, lbID, body)
+			_, err = s.putSecrets(tx, lbID, body)
+			return err
 		})
 		if err != nil {
 			return i, err

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
@@ -23,6 +24,8 @@ type Options struct {
 	DSN string
 	// Keys seal the private keys of trees; nil stores no tree that has any, and reads none.
 	Keys *seal.Keyring
+	// Registry gets the metrics; nil registers none.
+	Registry prometheus.Registerer
 	// Logger is told of retries and migrations; nil discards.
 	Logger *slog.Logger
 	// Now is the clock of what the store stamps; nil is time.Now. Leases go by the database's clock, see AcquireLease.
@@ -36,6 +39,7 @@ type Store struct {
 	sql     *sql.DB
 	dialect *dialect
 	keys    *seal.Keyring
+	trees   *trees
 	log     *slog.Logger
 	now     func() time.Time
 	// writer holds one token where the database takes one writer at a time: waiting here is fair and ends with the
@@ -49,7 +53,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &Store{dialect: d, keys: options.Keys, log: options.Logger, now: options.Now}
+	s := &Store{dialect: d, keys: options.Keys, trees: newTrees(maxTrees, options.Registry), log: options.Logger, now: options.Now}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -5,7 +5,7 @@
 //	               └────────── all of them speak model ──────────┘
 //
 // It is the one representation that every other package shares; there is no second one between Octavia and Envoy.
-// It imports nothing of this project and holds no behaviour beyond decoding and look-ups.
+// It imports nothing of this project and holds no behaviour beyond decoding, look-ups, one order and copies.
 //
 // The JSON names are those of octavia_lib/api/drivers/data_models.py, so that an answer of the driver-agent's get.sock,
 // the body of a provider call and a hand-written YAML file all decode into the same structs. A missing or null attribute

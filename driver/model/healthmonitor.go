@@ -1,7 +1,5 @@
 package model
 
-import "encoding/json"
-
 // Types of health monitors (octavia_lib/common/constants.py).
 const (
 	HealthMonitorHTTP       = "HTTP"
@@ -41,11 +39,5 @@ type HealthMonitor struct {
 
 // UnmarshalJSON decodes a health monitor; what is missing or null takes Octavia's default.
 func (h *HealthMonitor) UnmarshalJSON(data []byte) error {
-	type plain HealthMonitor
-	decoded := plain{AdminStateUp: true, MaxRetriesDown: 3, HTTPMethod: "GET", URLPath: "/", ExpectedCodes: "200"}
-	if err := json.Unmarshal(data, &decoded); err != nil {
-		return err
-	}
-	*h = HealthMonitor(decoded)
-	return nil
+	return unmarshal(data, h, (*healthMonitorText).model)
 }

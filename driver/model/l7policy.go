@@ -1,7 +1,5 @@
 package model
 
-import "encoding/json"
-
 // Actions of an L7 policy (octavia_lib/common/constants.py).
 const (
 	L7ActionReject         = "REJECT"
@@ -55,13 +53,7 @@ type L7Policy struct {
 
 // UnmarshalJSON decodes a policy; what is missing or null takes Octavia's default.
 func (p *L7Policy) UnmarshalJSON(data []byte) error {
-	type plain L7Policy
-	decoded := plain{AdminStateUp: true}
-	if err := json.Unmarshal(data, &decoded); err != nil {
-		return err
-	}
-	*p = L7Policy(decoded)
-	return nil
+	return unmarshal(data, p, (*l7PolicyText).model)
 }
 
 // L7Rule is one condition of an L7 policy.
@@ -80,11 +72,5 @@ type L7Rule struct {
 
 // UnmarshalJSON decodes a rule; what is missing or null takes Octavia's default.
 func (r *L7Rule) UnmarshalJSON(data []byte) error {
-	type plain L7Rule
-	decoded := plain{AdminStateUp: true}
-	if err := json.Unmarshal(data, &decoded); err != nil {
-		return err
-	}
-	*r = L7Rule(decoded)
-	return nil
+	return unmarshal(data, r, (*l7RuleText).model)
 }

@@ -1,7 +1,5 @@
 package model
 
-import "encoding/json"
-
 // Octavia's defaults for a listener (octavia/common/constants.py), in milliseconds.
 const (
 	DefaultTimeoutClientData    = 50000
@@ -59,17 +57,5 @@ type Listener struct {
 
 // UnmarshalJSON decodes a listener; what is missing or null takes Octavia's default.
 func (l *Listener) UnmarshalJSON(data []byte) error {
-	type plain Listener
-	decoded := plain{
-		AdminStateUp:         true,
-		ConnectionLimit:      UnlimitedConnections,
-		TimeoutClientData:    DefaultTimeoutClientData,
-		TimeoutMemberConnect: DefaultTimeoutMemberConnect,
-		TimeoutMemberData:    DefaultTimeoutMemberData,
-	}
-	if err := json.Unmarshal(data, &decoded); err != nil {
-		return err
-	}
-	*l = Listener(decoded)
-	return nil
+	return unmarshal(data, l, (*listenerText).model)
 }

@@ -1,7 +1,5 @@
 package model
 
-import "encoding/json"
-
 // LoadBalancer is the root of the tree: one VIP and everything that is reached through it.
 // Source: octavia_lib.api.drivers.data_models.LoadBalancer.
 type LoadBalancer struct {
@@ -36,13 +34,7 @@ type AdditionalVIP struct {
 
 // UnmarshalJSON decodes a load balancer; what is missing or null takes Octavia's default.
 func (lb *LoadBalancer) UnmarshalJSON(data []byte) error {
-	type plain LoadBalancer
-	decoded := plain{AdminStateUp: true}
-	if err := json.Unmarshal(data, &decoded); err != nil {
-		return err
-	}
-	*lb = LoadBalancer(decoded)
-	return nil
+	return unmarshal(data, lb, (*loadBalancerText).model)
 }
 
 // Listener returns the listener with that id, or nil.

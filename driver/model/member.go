@@ -1,7 +1,5 @@
 package model
 
-import "encoding/json"
-
 // DefaultMemberWeight is the weight that Octavia gives a member without one.
 const DefaultMemberWeight = 1
 
@@ -27,11 +25,5 @@ type Member struct {
 
 // UnmarshalJSON decodes a member; what is missing or null takes Octavia's default.
 func (m *Member) UnmarshalJSON(data []byte) error {
-	type plain Member
-	decoded := plain{AdminStateUp: true, Weight: DefaultMemberWeight}
-	if err := json.Unmarshal(data, &decoded); err != nil {
-		return err
-	}
-	*m = Member(decoded)
-	return nil
+	return unmarshal(data, m, (*memberText).model)
 }

@@ -1,7 +1,5 @@
 package model
 
-import "encoding/json"
-
 // Pool is a set of members and how traffic is spread over them.
 // Source: octavia_lib.api.drivers.data_models.Pool.
 type Pool struct {
@@ -43,13 +41,7 @@ type SessionPersistence struct {
 
 // UnmarshalJSON decodes a pool; what is missing or null takes Octavia's default.
 func (p *Pool) UnmarshalJSON(data []byte) error {
-	type plain Pool
-	decoded := plain{AdminStateUp: true}
-	if err := json.Unmarshal(data, &decoded); err != nil {
-		return err
-	}
-	*p = Pool(decoded)
-	return nil
+	return unmarshal(data, p, (*poolText).model)
 }
 
 // Member returns the member with that id, or nil.

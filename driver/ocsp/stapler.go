@@ -112,7 +112,10 @@ func (s *Stapler) Fill(ctx context.Context, tree *model.LoadBalancer) {
 			continue
 		}
 		inUse[about.fingerprint] = true
-		container.OCSPResponse = s.watch(ctx, tree.ID, about)
+		// In a copy: others may be reading the certificate.
+		stapled := *container
+		stapled.OCSPResponse = s.watch(ctx, tree.ID, about)
+		place.SetCertificate(&stapled)
 	}
 	s.forget(tree.ID, inUse)
 }

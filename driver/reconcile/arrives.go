@@ -51,6 +51,7 @@ func (r *Reconciler) Arrives(ctx context.Context, amphoraID string) error {
 
 // asPublished translates a stored tree to what its amphorae were last sent.
 func (r *Reconciler) asPublished(ctx context.Context, tree *model.LoadBalancer) *translate.Resources {
+	tree = tree.Copy()
 	if r.Staples != nil {
 		r.Staples.Fill(ctx, tree)
 	}

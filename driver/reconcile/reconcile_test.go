@@ -180,6 +180,9 @@ func start(t *testing.T, change func(*Options)) *world {
 	t.Cleanup(func() {
 		cancel()
 		running.Wait()
+		if changed := database.ChangedTrees(); len(changed) > 0 {
+			t.Errorf("the trees of %v, which may only be read, were changed", changed)
+		}
 		if err := database.Close(); err != nil {
 			t.Error(err)
 		}

@@ -132,9 +132,14 @@ func (a *Agent) tell(ctx context.Context, socket string, message any) (reply, er
 //
 // ErrNoAnswer most likely means that one certificate of the tree cannot be read: the agent then answers nothing at all.
 func (a *Agent) LoadBalancer(ctx context.Context, id string) (*model.LoadBalancer, error) {
-	lb := new(model.LoadBalancer)
-	if err := a.get(ctx, model.Ref{Kind: model.KindLoadBalancer, ID: id}, lb); err != nil {
+	ref := model.Ref{Kind: model.KindLoadBalancer, ID: id}
+	text, err := a.get(ctx, ref)
+	if err != nil {
 		return nil, err
+	}
+	lb, err := model.Decode(text)
+	if err != nil {
+		return nil, fmt.Errorf("decode %s %s: %w", ref.Kind, ref.ID, err)
 	}
 	lb.Sort()
 	return lb, nil
@@ -143,7 +148,7 @@ func (a *Agent) LoadBalancer(ctx context.Context, id string) (*model.LoadBalance
 // Listener reads one listener with its policies, as LoadBalancer does.
 func (a *Agent) Listener(ctx context.Context, id string) (*model.Listener, error) {
 	listener := new(model.Listener)
-	if err := a.get(ctx, model.Ref{Kind: model.KindListener, ID: id}, listener); err != nil {
+	if err := a.getInto(ctx, model.Ref{Kind: model.KindListener, ID: id}, listener); err != nil {
 		return nil, err
 	}
 	return listener, nil
@@ -152,26 +157,35 @@ func (a *Agent) Listener(ctx context.Context, id string) (*model.Listener, error
 // Pool reads one pool with its members and health monitor, as LoadBalancer does.
 func (a *Agent) Pool(ctx context.Context, id string) (*model.Pool, error) {
 	pool := new(model.Pool)
-	if err := a.get(ctx, model.Ref{Kind: model.KindPool, ID: id}, pool); err != nil {
+	if err := a.getInto(ctx, model.Ref{Kind: model.KindPool, ID: id}, pool); err != nil {
 		return nil, err
 	}
 	return pool, nil
 }
 
-// get reads an object. It decodes into what is known of it and drops the answer.
-func (a *Agent) get(ctx context.Context, ref model.Ref, into any) error {
+// get reads the text of an object.
+func (a *Agent) get(ctx context.Context, ref model.Ref) ([]byte, error) {
 	defer a.Metrics.timed(requestGet)()
 	request := map[string]string{"object": plural(ref.Kind), "id": ref.ID}
 	raw, err := a.exchange(ctx, a.GetSocket, request)
 	if errors.Is(err, ErrNoAnswer) {
-		return fmt.Errorf("read %s %s: %w: most likely a certificate, CA or revocation list of it was deleted, or Octavia's "+
+		return nil, fmt.Errorf("read %s %s: %w: most likely a certificate, CA or revocation list of it was deleted, or Octavia's "+
 			"service user may not read it; the driver-agent's log names it", ref.Kind, ref.ID, err)
 	}
 	if err != nil {
-		return fmt.Errorf("read %s %s: %w", ref.Kind, ref.ID, err)
+		return nil, fmt.Errorf("read %s %s: %w", ref.Kind, ref.ID, err)
 	}
 	if bytes.Equal(bytes.TrimSpace(raw), []byte("{}")) {
-		return fmt.Errorf("read %s %s: %w", ref.Kind, ref.ID, ErrGone)
+		return nil, fmt.Errorf("read %s %s: %w", ref.Kind, ref.ID, ErrGone)
+	}
+	return raw, nil
+}
+
+// getInto reads an object. It decodes into what is known of it and drops the answer.
+func (a *Agent) getInto(ctx context.Context, ref model.Ref, into any) error {
+	raw, err := a.get(ctx, ref)
+	if err != nil {
+		return err
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		return fmt.Errorf("decode %s %s: %w", ref.Kind, ref.ID, err)
@@ -201,7 +215,7 @@ func (a *Agent) LoadBalancerOf(ctx context.Context, ref model.Ref, parentID stri
 		}
 		if parent.ID == "" {
 			var up parents
-			if err := a.get(ctx, ref, &up); err != nil {
+			if err := a.getInto(ctx, ref, &up); err != nil {
 				return "", err
 			}
 			parent.ID = map[model.Kind]string{

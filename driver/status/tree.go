@@ -176,6 +176,7 @@ func without(lb *model.LoadBalancer, deleted refSet) *model.LoadBalancer {
 		}
 		listener.DefaultPoolID = kept(listener.DefaultPoolID)
 		listener.InsertHeaders = maps.Clone(listener.InsertHeaders)
+		listener.SNIContainers = slices.Clone(listener.SNIContainers)
 		policies := listener.L7Policies
 		listener.L7Policies = nil
 		for _, policy := range policies {

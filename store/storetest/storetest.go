@@ -51,6 +51,9 @@ func OpenWith(tb testing.TB, options store.Options) *store.Store {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
+		if changed := s.ChangedTrees(); len(changed) > 0 {
+			tb.Errorf("the trees of %v, which may only be read, were changed", changed)
+		}
 		if err := s.Close(); err != nil {
 			tb.Error(err)
 		}

@@ -66,7 +66,7 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c := &controller{configuration: configuration, logger: logger(configuration.Log), owner: owner(configuration.API)}
-	if c.store, err = openStore(ctx, configuration); err != nil {
+	if c.store, err = openStore(ctx, configuration, registry); err != nil {
 		return nil, err
 	}
 	authority, err := certs.LoadOrCreate(configuration.CA.Directory, time.Now)
@@ -110,8 +110,9 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 	return c, nil
 }
 
-func openStore(ctx context.Context, configuration *config.Config) (*store.Store, error) {
+func openStore(ctx context.Context, configuration *config.Config, registry prometheus.Registerer) (*store.Store, error) {
 	options := storeOptions(configuration)
+	options.Registry = registry
 	var err error
 	if options.Keys, err = startKeys(ctx, configuration, options.Logger); err != nil {
 		return nil, err
