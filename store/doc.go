@@ -58,6 +58,8 @@
 //   - The revision changes when the tree's JSON does and only then; resyncs that find nothing new push nothing.
 //   - Private keys are only in secrets, encrypted with a key that is not in the database (package seal): trees are stored
 //     as model encodes them, and model encodes a certificate as its id. Tree and secrets change in one transaction.
+//   - SaveTree and Finish of whoever has lost the lease change nothing (Holding): a controller that stood still for longer than
+//     its lease, and goes on, does not undo what another has done since.
 //   - Leases go by the database's clock, for it is the one clock that all replicas share. All other times are stamps of
 //     Options.Now that order nothing across replicas. All are UTC with microseconds.
 //   - Texts from outside (errors, headers) are made to fit before they are written: valid UTF-8, no NUL, no longer than

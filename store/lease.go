@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // AcquireLease gives owner the sole right to work on a load balancer for ttl from now, or extends it if owner has it. It
@@ -61,4 +62,36 @@ func (s *Store) ReleaseLease(ctx context.Context, lbID, owner string) error {
 	return s.write(ctx, "release the lease of load balancer "+lbID, func(tx *gorm.DB) error {
 		return tx.Exec(`DELETE FROM leases WHERE loadbalancer_id = ? AND owner = ?`, lbID, owner).Error
 	})
+}
+
+// holder is the key of the owner in a context.
+type holder struct{}
+
+// Holding makes SaveTree and Finish with this context depend on the owner's lease: they fail with ErrLeaseLost when the owner
+// has not, or no longer, that of the load balancer.
+//
+// An owner that stops in time, see AcquireLease, needs no such thing. But a process may be stopped as a whole (a paused machine)
+// and go on where it was, before it sees that its time is over: without this it would put what it has read long ago in the place
+// of what another has done since.
+func Holding(ctx context.Context, owner string) context.Context {
+	return context.WithValue(ctx, holder{}, owner)
+}
+
+// ErrLeaseLost says that another may have the lease by now.
+var ErrLeaseLost = errors.New("the lease is lost")
+
+// checkLease is called with the load balancer's row locked. It keeps the lease as it is until the transaction ends: who gets it
+// after that finds what this one wrote.
+func (s *Store) checkLease(tx *gorm.DB, lbID string) error {
+	owner, bound := tx.Statement.Context.Value(holder{}).(string)
+	if !bound {
+		return nil
+	}
+	var held []string
+	err := tx.Table("leases").Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("loadbalancer_id = ? AND owner = ? AND expires_at > "+s.dialect.clock, lbID, owner).Pluck("owner", &held).Error
+	if err == nil && len(held) == 0 {
+		err = ErrLeaseLost
+	}
+	return err
 }

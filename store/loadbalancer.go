@@ -57,6 +57,9 @@ func (s *Store) SaveTree(ctx context.Context, tree *model.LoadBalancer) (int64, 
 		if err != nil {
 			return err
 		}
+		if err := s.checkLease(tx, tree.ID); err != nil {
+			return err
+		}
 		if err := s.sealSecrets(tx, tree); err != nil {
 			return err
 		}

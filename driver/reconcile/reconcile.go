@@ -241,7 +241,7 @@ func (r *Reconciler) work(ctx context.Context, work store.Work) {
 		switch {
 		case err == nil, ctx.Err() != nil:
 			return
-		case errors.Is(err, errBusy), errors.Is(err, errElsewhere):
+		case errors.Is(err, errBusy), errors.Is(err, errElsewhere), errors.Is(err, store.ErrLeaseLost):
 			// It may be done with what is to do, or die: look again until one or the other.
 			started = r.Now()
 		case errors.Is(err, status.ErrUnreachable), errors.Is(err, errUnconfirmed):
@@ -271,7 +271,8 @@ func (r *Reconciler) inTurn(ctx context.Context, work store.Work, log *slog.Logg
 	return r.leased(ctx, work.LoadBalancerID, log, do)
 }
 
-// leased does what only one replica may do at a time, and ends it well before the lease does.
+// leased does what only one replica may do at a time, and ends it well before the lease does. One that could not end it,
+// because the machine stood still, can write nothing any more.
 func (r *Reconciler) leased(ctx context.Context, id string, log *slog.Logger, do func(context.Context) error) error {
 	// From before the lease was asked for: it may have been given at any time since.
 	bounded, cancel := context.WithTimeout(ctx, attemptTimeout)
@@ -289,5 +290,5 @@ func (r *Reconciler) leased(ctx context.Context, id string, log *slog.Logger, do
 			log.Warn("release the lease", "error", released)
 		}
 	}()
-	return do(bounded)
+	return do(store.Holding(bounded, r.Owner))
 }
