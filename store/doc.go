@@ -30,6 +30,7 @@
 //	secrets         loadbalancer_id    what certificates need, sealed             SaveTree, Finish{Deleted}
 //	ocsp_responses  fingerprint        what responders said last                  KeepOCSPResponses
 //	leases          loadbalancer_id    which replica works on it, until when      ReleaseLease
+//	sending_leases   loadbalancer_id    which replica sends its messages, until when   ReleaseSending
 //	schema_migrations                  goose's notes                              never
 //
 // # Invariants

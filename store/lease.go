@@ -16,11 +16,21 @@ import (
 // holds. An owner that cannot extend in time must stop working before ttl is over, counted from before the call. On
 // SQLite times are rounded to milliseconds.
 func (s *Store) AcquireLease(ctx context.Context, lbID, owner string, ttl time.Duration) (bool, error) {
+	return s.acquire(ctx, leaseTable, lbID, owner, ttl)
+}
+
+// The tables of leases: of the right to work on a load balancer, and to send its messages, see AcquireSending.
+const (
+	leaseTable   = "leases"
+	sendingTable = "sending_leases"
+)
+
+func (s *Store) acquire(ctx context.Context, table, lbID, owner string, ttl time.Duration) (bool, error) {
 	if lbID == "" || owner == "" || ttl <= 0 {
 		return false, errors.New("store: acquire a lease: it needs a load balancer, an owner and a time")
 	}
 	for {
-		got, err := s.tryLease(ctx, lbID, owner, ttl)
+		got, err := s.tryLease(ctx, table, lbID, owner, ttl)
 		if !errors.Is(err, errLeaseRace) && !duplicate(err) {
 			return got, err
 		}
@@ -30,18 +40,18 @@ func (s *Store) AcquireLease(ctx context.Context, lbID, owner string, ttl time.D
 
 var errLeaseRace = errors.New("the lease was made meanwhile")
 
-func (s *Store) tryLease(ctx context.Context, lbID, owner string, ttl time.Duration) (bool, error) {
+func (s *Store) tryLease(ctx context.Context, table, lbID, owner string, ttl time.Duration) (bool, error) {
 	until, arg := s.dialect.later, s.dialect.laterArg(ttl)
 	var got bool
 	err := s.write(ctx, "acquire the lease of load balancer "+lbID, func(tx *gorm.DB) error {
-		result := tx.Exec(`UPDATE leases SET owner = ?, expires_at = `+until+
+		result := tx.Exec(`UPDATE `+table+` SET owner = ?, expires_at = `+until+
 			` WHERE loadbalancer_id = ? AND (owner = ? OR expires_at <= `+s.dialect.clock+`)`, owner, arg, lbID, owner)
 		if got = result.RowsAffected > 0; got || result.Error != nil {
 			return result.Error
 		}
 		// Another has it, or there is no row. Asking is cheaper than an error in the server's log for each "no".
 		var owners []string
-		err := tx.Raw(`SELECT owner FROM leases WHERE loadbalancer_id = ?`, lbID).Scan(&owners).Error
+		err := tx.Raw(`SELECT owner FROM `+table+` WHERE loadbalancer_id = ?`, lbID).Scan(&owners).Error
 		switch {
 		case err != nil:
 			return err
@@ -51,7 +61,7 @@ func (s *Store) tryLease(ctx context.Context, lbID, owner string, ttl time.Durat
 			return nil
 		}
 		got = true
-		return tx.Exec(`INSERT INTO leases (loadbalancer_id, owner, expires_at) VALUES (?, ?, `+until+`)`,
+		return tx.Exec(`INSERT INTO `+table+` (loadbalancer_id, owner, expires_at) VALUES (?, ?, `+until+`)`,
 			lbID, owner, arg).Error
 	})
 	return got && err == nil, err
@@ -59,8 +69,12 @@ func (s *Store) tryLease(ctx context.Context, lbID, owner string, ttl time.Durat
 
 // ReleaseLease gives the lease back; one that owner does not have is no error.
 func (s *Store) ReleaseLease(ctx context.Context, lbID, owner string) error {
+	return s.release(ctx, leaseTable, lbID, owner)
+}
+
+func (s *Store) release(ctx context.Context, table, lbID, owner string) error {
 	return s.write(ctx, "release the lease of load balancer "+lbID, func(tx *gorm.DB) error {
-		return tx.Exec(`DELETE FROM leases WHERE loadbalancer_id = ? AND owner = ?`, lbID, owner).Error
+		return tx.Exec(`DELETE FROM `+table+` WHERE loadbalancer_id = ? AND owner = ?`, lbID, owner).Error
 	})
 }
 
@@ -88,7 +102,7 @@ func (s *Store) checkLease(tx *gorm.DB, lbID string) error {
 		return nil
 	}
 	var held []string
-	err := tx.Table("leases").Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+	err := tx.Table(leaseTable).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
 		Where("loadbalancer_id = ? AND owner = ? AND expires_at > "+s.dialect.clock, lbID, owner).Pluck("owner", &held).Error
 	if err == nil && len(held) == 0 {
 		err = ErrLeaseLost
