@@ -24,8 +24,10 @@ func TestSending(t *testing.T) {
 			}
 			return got
 		}
-		if !sends(a, "a", time.Hour) || !sends(a, "a", time.Hour) {
-			t.Fatal("the first owner may not send")
+		for range 2 {
+			if !sends(a, "a", time.Hour) {
+				t.Fatal("the first owner may not send, or no longer")
+			}
 		}
 		if !acquire(t, b, lb, "b", time.Hour) {
 			t.Error("who sends keeps others from working on the load balancer")

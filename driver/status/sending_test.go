@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -94,7 +95,7 @@ func sending(t *testing.T, outbox status.Outbox, agents ...*steps) []*status.Sen
 	var senders []*status.Sender
 	for i, agent := range agents {
 		sender := status.NewSender(status.SenderOptions{
-			Outbox: outbox, Agent: agent, Owner: fmt.Sprint(i), Logger: slog.New(slog.DiscardHandler),
+			Outbox: outbox, Agent: agent, Owner: strconv.Itoa(i), Logger: slog.New(slog.DiscardHandler),
 		})
 		go func() { _ = sender.Run(t.Context()) }()
 		senders = append(senders, sender)
