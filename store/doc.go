@@ -30,6 +30,7 @@
 //	secrets         loadbalancer_id    what certificates need, sealed             SaveTree, Finish{Deleted}
 //	ocsp_responses  fingerprint        what responders said last                  KeepOCSPResponses
 //	leases          loadbalancer_id    which replica works on it, until when      ReleaseLease
+//	sending_leases   loadbalancer_id    which replica sends its messages, until when   ReleaseSending
 //	schema_migrations                  goose's notes                              never
 //
 // # Invariants
@@ -61,6 +62,8 @@
 //   - A tree is decoded once: it is kept with the text and the sealed secrets that it was decoded from, up to 64 MiB of
 //     them, and given out again while the rows, read anew each time, say the very same. So neither another controller nor a
 //     restored backup can make it wrong. What is kept is read only, see LoadBalancer.Tree.
+//   - SaveTree and Finish of whoever has lost the lease change nothing (Holding): a controller that stood still for longer than
+//     its lease, and goes on, does not undo what another has done since.
 //   - Leases go by the database's clock, for it is the one clock that all replicas share. All other times are stamps of
 //     Options.Now that order nothing across replicas. All are UTC with microseconds.
 //   - Texts from outside (errors, headers) are made to fit before they are written: valid UTF-8, no NUL, no longer than

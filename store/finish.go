@@ -48,6 +48,9 @@ func (s *Store) Finish(ctx context.Context, f Finish) error {
 			return err
 		}
 		gone := err != nil
+		if err := s.checkLease(tx, f.LoadBalancerID); err != nil {
+			return err
+		}
 		for ids := range slices.Chunk(f.IntentIDs, batch) {
 			err := tx.Where("loadbalancer_id = ? AND id IN ?", f.LoadBalancerID, ids).Delete(&intentRow{}).Error
 			if err != nil {

@@ -80,7 +80,7 @@ func TestFinish(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("LoadBalancer after a success (-want +got):\n%s", diff)
 		}
-		if work, err := s.LoadBalancersWithWork(t.Context()); err != nil || len(work) != 1 || work[0] == tree.ID {
+		if work, err := s.LoadBalancersWithWork(t.Context()); err != nil || len(work) != 1 || work[0].LoadBalancerID == tree.ID {
 			t.Errorf("LoadBalancersWithWork = %v, %v; want the other", work, err)
 		}
 	})

@@ -35,7 +35,7 @@ func (s *Store) AddIntent(ctx context.Context, intent model.Intent, audit Audit)
 	var id int64
 	err = s.write(ctx, "add intent for load balancer "+intent.LoadBalancerID, func(tx *gorm.DB) error {
 		// First of all, for it locks the load balancer's row: ids of one load balancer are given in the order of commits.
-		if err := s.upsertLoadBalancer(tx, intent.LoadBalancerID); err != nil {
+		if err := s.upsertLoadBalancer(tx, intent.LoadBalancerID, audit.ProjectID); err != nil {
 			return err
 		}
 		row := intentRow{LoadBalancerID: intent.LoadBalancerID, Intent: string(body), CreatedAt: created}
@@ -77,13 +77,14 @@ func (s *Store) Refresh(ctx context.Context, lbID string) error {
 }
 
 // upsertLoadBalancer makes the row if there is none, and locks it in any case: the update is what holds the lock, and
-// what makes a Galera node notice a change of the same row on another.
-func (s *Store) upsertLoadBalancer(tx *gorm.DB, id string) error {
+// what makes a Galera node notice a change of the same row on another. The project of a row that is there stays: it is that
+// of the tree, not that of who calls.
+func (s *Store) upsertLoadBalancer(tx *gorm.DB, id, project string) error {
 	now := newStamp(s.time())
 	return tx.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "id"}},
 		DoUpdates: clause.AssignmentColumns([]string{"updated_at"}),
-	}).Create(&loadBalancerRow{ID: id, CreatedAt: now, UpdatedAt: now}).Error
+	}).Create(&loadBalancerRow{ID: id, ProjectID: short(project), CreatedAt: now, UpdatedAt: now}).Error
 }
 
 // Intents returns the unfinished intents of a load balancer, oldest first; none is no error.
@@ -106,17 +107,24 @@ func (s *Store) Intents(ctx context.Context, lbID string) ([]model.Intent, error
 	return intents, nil
 }
 
-// LoadBalancersWithWork returns the ids of the load balancers that have unfinished intents or whose RetryAt has come,
-// the one that has waited longest first.
-func (s *Store) LoadBalancersWithWork(ctx context.Context) ([]string, error) {
-	var ids []string
+// Work is a load balancer with something to do.
+type Work struct {
+	LoadBalancerID string `gorm:"column:id"`
+	// ProjectID is whose it is; before the first SaveTree that of who created it, and "" if nobody knows.
+	ProjectID string
+}
+
+// LoadBalancersWithWork returns the load balancers that have unfinished intents or whose RetryAt has come, the one that has
+// waited longest first.
+func (s *Store) LoadBalancersWithWork(ctx context.Context) ([]Work, error) {
+	var work []Work
 	err := s.read(ctx, "read the load balancers with work", func(db *gorm.DB) error {
-		ids = nil
-		return db.Raw(`SELECT lb.id FROM load_balancers lb
+		work = nil
+		return db.Raw(`SELECT lb.id, lb.project_id FROM load_balancers lb
 			LEFT JOIN (SELECT loadbalancer_id, MIN(created_at) AS oldest FROM intents GROUP BY loadbalancer_id) i
 				ON i.loadbalancer_id = lb.id
 			WHERE i.oldest IS NOT NULL OR lb.retry_at <= ?
-			ORDER BY COALESCE(i.oldest, lb.retry_at), lb.id`, newStamp(s.time())).Scan(&ids).Error
+			ORDER BY COALESCE(i.oldest, lb.retry_at), lb.id`, newStamp(s.time())).Scan(&work).Error
 	})
-	return ids, err
+	return work, err
 }

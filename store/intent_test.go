@@ -31,9 +31,13 @@ func finish(t *testing.T, s *store.Store, f store.Finish) {
 
 func wantWork(t *testing.T, s *store.Store, want ...string) {
 	t.Helper()
-	got, err := s.LoadBalancersWithWork(t.Context())
+	work, err := s.LoadBalancersWithWork(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	var got []string
+	for _, each := range work {
+		got = append(got, each.LoadBalancerID)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("LoadBalancersWithWork = %v, want %v", got, want)
@@ -120,6 +124,35 @@ func TestLoadBalancersWithWork(t *testing.T) {
 		finish(t, s, store.Finish{LoadBalancerID: second})
 		finish(t, s, store.Finish{LoadBalancerID: third, IntentIDs: []int64{ids[third]}})
 		wantWork(t, s, first)
+	})
+}
+
+// Work says whose it is: at first who made the first call, from then on the project of the tree.
+func TestWorkIsAProjects(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		s := storetest.Open(t, dsn)
+		want := func(project string) {
+			t.Helper()
+			work, err := s.LoadBalancersWithWork(t.Context())
+			if err != nil || len(work) != 1 || work[0].ProjectID != project {
+				t.Errorf("LoadBalancersWithWork = %v, %v; want one of project %q", work, err, project)
+			}
+		}
+		call := func(lb, project string) {
+			t.Helper()
+			_, err := s.AddIntent(t.Context(), model.Intent{LoadBalancerID: lb}, store.Audit{Action: "test", ProjectID: project})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		lb := newID()
+		call(lb, "who creates it")
+		want("who creates it")
+		if _, err := s.SaveTree(t.Context(), &model.LoadBalancer{ID: lb, ProjectID: "tenant"}); err != nil {
+			t.Fatal(err)
+		}
+		call(lb, "an administrator")
+		want("tenant")
 	})
 }
 

@@ -50,13 +50,16 @@ func (s *Store) SaveTree(ctx context.Context, tree *model.LoadBalancer) (int64, 
 	err = s.write(ctx, "save tree of load balancer "+tree.ID, func(tx *gorm.DB) error {
 		row, err := lockLoadBalancer(tx, tree.ID, "id", "revision", "tree")
 		if errors.Is(err, ErrNotFound) {
-			if err := s.upsertLoadBalancer(tx, tree.ID); err != nil {
+			if err := s.upsertLoadBalancer(tx, tree.ID, tree.ProjectID); err != nil {
 				return err
 			}
 			// Another may have made the row, and saved a tree, since.
 			row, err = lockLoadBalancer(tx, tree.ID, "id", "revision", "tree")
 		}
 		if err != nil {
+			return err
+		}
+		if err := s.checkLease(tx, tree.ID); err != nil {
 			return err
 		}
 		if secrets, err = s.sealSecrets(tx, tree); err != nil {

@@ -27,7 +27,7 @@ func open(t *testing.T, dsn string) *store.Store {
 }
 
 // latest is the schema version of this program.
-const latest = 4
+const latest = 5
 
 func wantVersion(t *testing.T, s *store.Store, wantHave, wantWant int64) {
 	t.Helper()

@@ -15,8 +15,10 @@ import (
 type OutboxMessage struct {
 	ID             int64
 	LoadBalancerID string
-	Status         model.StatusUpdate
-	CreatedAt      time.Time
+	// ProjectID is whose load balancer it is; "" when that is gone.
+	ProjectID string
+	Status    model.StatusUpdate
+	CreatedAt time.Time
 	// Attempts is how often it failed, LastError why it did last.
 	Attempts  int
 	LastError string
@@ -25,9 +27,13 @@ type OutboxMessage struct {
 // Outbox returns the messages that are due at now, in the order they were written, and of each load balancer at most the
 // oldest: while that one waits for its next attempt the later ones wait behind it, for ACTIVE must not follow DELETED.
 func (s *Store) Outbox(ctx context.Context, now time.Time) ([]OutboxMessage, error) {
-	var rows []outboxRow
+	var rows []struct {
+		Row       outboxRow `gorm:"embedded"`
+		ProjectID *string
+	}
 	err := s.read(ctx, "read the outbox", func(db *gorm.DB) error {
-		return db.Table("outbox o").
+		return db.Table("outbox o").Select("o.*, lb.project_id").
+			Joins("LEFT JOIN load_balancers lb ON lb.id = o.loadbalancer_id").
 			Where("o.next_attempt_at IS NULL OR o.next_attempt_at <= ?", newStamp(now)).
 			Where("NOT EXISTS (SELECT 1 FROM outbox older WHERE older.loadbalancer_id = o.loadbalancer_id AND older.id < o.id)").
 			Order("o.id").Find(&rows).Error
@@ -36,10 +42,14 @@ func (s *Store) Outbox(ctx context.Context, now time.Time) ([]OutboxMessage, err
 		return nil, err
 	}
 	messages := make([]OutboxMessage, len(rows))
-	for i, row := range rows {
+	for i, joined := range rows {
+		row := joined.Row
 		messages[i] = OutboxMessage{
 			ID: row.ID, LoadBalancerID: row.LoadBalancerID, CreatedAt: row.CreatedAt.Time,
 			Attempts: row.Attempts, LastError: row.LastError,
+		}
+		if joined.ProjectID != nil {
+			messages[i].ProjectID = *joined.ProjectID
 		}
 		if err := json.Unmarshal([]byte(row.Status), &messages[i].Status); err != nil {
 			return nil, fmt.Errorf("store: read the outbox: message %d: %w", row.ID, err)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -37,7 +36,8 @@ func (s *Store) UpdateStatistics(ctx context.Context, lbID string, change func(C
 	})
 }
 
-func readCounted(tx *gorm.DB, lbID string) (counted Counted, before model.LoadBalancerStatistics, err error) {
+// readCounted also returns the text of each amphora's row.
+func readCounted(tx *gorm.DB, lbID string) (counted Counted, before map[string]string, err error) {
 	var rows []statisticsRow
 	if err := tx.Where("loadbalancer_id = ?", lbID).Find(&rows).Error; err != nil {
 		return counted, nil, err
@@ -52,19 +52,17 @@ func readCounted(tx *gorm.DB, lbID string) (counted Counted, before model.LoadBa
 		return counted, nil, err
 	}
 	counted = Counted{Statistics: model.LoadBalancerStatistics{}, Amphorae: set(amphorae), Listeners: set(listeners)}
-	before = model.LoadBalancerStatistics{}
+	before = map[string]string{}
 	for _, row := range rows {
-		// Twice, so that what change does to one leaves the other.
-		for _, into := range []model.LoadBalancerStatistics{counted.Statistics, before} {
-			if into[row.AmphoraID], err = row.model(); err != nil {
-				return counted, nil, err
-			}
+		before[row.AmphoraID] = row.Counted
+		if counted.Statistics[row.AmphoraID], err = row.model(); err != nil {
+			return counted, nil, err
 		}
 	}
 	return counted, before, nil
 }
 
-func (s *Store) writeStatistics(tx *gorm.DB, lbID string, before, after model.LoadBalancerStatistics) error {
+func (s *Store) writeStatistics(tx *gorm.DB, lbID string, before map[string]string, after model.LoadBalancerStatistics) error {
 	for amphora := range before {
 		if _, stays := after[amphora]; stays {
 			continue
@@ -75,12 +73,12 @@ func (s *Store) writeStatistics(tx *gorm.DB, lbID string, before, after model.Lo
 		}
 	}
 	for amphora, counted := range after {
-		if known, ok := before[amphora]; ok && reflect.DeepEqual(known, counted) {
-			continue
-		}
 		body, err := json.Marshal(counted)
 		if err != nil {
 			return err
+		}
+		if before[amphora] == string(body) {
+			continue
 		}
 		row := statisticsRow{LoadBalancerID: lbID, AmphoraID: amphora, Counted: string(body), UpdatedAt: newStamp(s.time())}
 		err = tx.Clauses(clause.OnConflict{

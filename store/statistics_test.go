@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,6 +64,20 @@ func TestStatistics(t *testing.T) {
 		})
 		counted.Listeners[listener] = model.ListenerStatistics{ActiveConnections: 7}
 		want(model.LoadBalancerStatistics{amphora: counted})
+
+		// What does not change is not written.
+		written := func() string {
+			var at any
+			if err := s.DB().Table("amphora_statistics").Select("updated_at").Row().Scan(&at); err != nil {
+				t.Fatal(err)
+			}
+			return fmt.Sprint(at)
+		}
+		before := written()
+		update(func(store.Counted) {})
+		if after := written(); after != before {
+			t.Errorf("what has not changed since %s was written again: %s", before, after)
+		}
 
 		if err := s.Finish(ctx, store.Finish{LoadBalancerID: tree.ID, Deleted: true}); err != nil {
 			t.Fatal(err)

@@ -115,7 +115,7 @@ type Reconcile struct {
 	RetryInterval  Duration `json:"retry_interval" help:"how often a load balancer in ERROR is tried again"`
 	ResyncInterval Duration `json:"resync_interval" help:"how often Octavia is searched for objects that nobody works on"`
 	PendingAge     Duration `json:"pending_age" help:"how long an object must have been PENDING before the resync takes it up"`
-	Parallel       int      `json:"parallel" help:"load balancers worked on at once"`
+	Parallel       int      `json:"parallel" help:"load balancers worked on at once; those of one project are at most half"`
 }
 
 // Log says what is logged, always to standard error.

@@ -13,14 +13,12 @@ import (
 
 const (
 	// firstPause and lastPause are how long nothing more is said of a load balancer after a message, growing by half with
-	// each message while changes go on.
+	// each message while changes go on; what the silence lasted beyond a pause is taken off the next.
 	firstPause = time.Second
 	lastPause  = 10 * time.Second
 	// perRecord is added up to the least pause after a message: the driver-agent needs 2 ms a record, and more when it is
 	// busy.
 	perRecord = 10 * time.Millisecond
-	// quiet is how many pauses without a message make the next one the first again.
-	quiet = 3
 )
 
 // settle says what is to be said of a load balancer now, if anything.
@@ -68,8 +66,9 @@ func (k *Keeper) decide(known store.Health) store.Settlement {
 // how long the silence has been since.
 func pause(before, silence time.Duration, members int) time.Duration {
 	least := max(firstPause, time.Duration(members)*perRecord)
-	if before != 0 && silence < quiet*before {
-		least = max(least, before+before/2)
+	if before != 0 {
+		// Changes that came only after the pause was over are no reason for a longer one.
+		least = max(least, before+before/2-(silence-before))
 	}
 	return min(least, lastPause)
 }

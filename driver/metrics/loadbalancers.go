@@ -137,14 +137,17 @@ func (d descriptions) count(to chan<- prometheus.Metric, lb statistics.LoadBalan
 	for i, class := range classes() {
 		counter(d.responses, sum.Responses[i], class)
 	}
-	buckets, count := map[float64]uint64{}, uint64(0)
+	var count uint64
+	if last := len(sum.RequestTimes) - 1; last >= 0 {
+		count = sum.RequestTimes[last].Count // it holds them all
+	}
+	buckets := map[float64]uint64{}
 	for _, bound := range bounds() {
 		buckets[bound] = 0
 		for _, bucket := range sum.RequestTimes {
 			if bucket.UpperBound <= bound*millisecondsPerSecond {
 				buckets[bound] = bucket.Count
 			}
-			count = bucket.Count // of the last one: it holds them all
 		}
 	}
 	to <- prometheus.MustNewConstHistogram(d.seconds, count, float64(sum.RequestTimeSum)/millisecondsPerSecond, buckets, id)

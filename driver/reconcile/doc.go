@@ -8,4 +8,22 @@
 //
 // The store's tree is the last one that was published: a controller that starts gives its xDS caches that tree, and so
 // pushes nothing to amphorae that already have it. What is on the way comes from the unfinished intents.
+//
+// # Fairness
+//
+// Whatever one project does, another's change begins as soon as its intent is seen: of Options.Parallel turns a project is
+// given one only while it has fewer than are free (package fair). That holds for up to five projects that each have more work
+// than turns (with 32 turns: they get 16, 8, 4, 2 and 1), for work of any length, an attempt at a dead amphora being the longest
+// with attemptTimeout. When six are busy, the next waits until one of their attempts ends, and then comes first.
+//
+// From there on it shares the machine: it waits for no more than one transaction of each load balancer that writes at that
+// moment (on SQLite, which has one writer; elsewhere for none), and for its share of the CPU. Beside 10,000 members with a change
+// a second a small load balancer's change takes 2.3 times as long as alone, see test/bench. Statuses go by the same rule, in
+// parts (status.Sender). Not bounded by project are the turns of health, of one load balancer each (8), and of statistics, of one
+// amphora each (4), which are all short.
+//
+// # Replicas
+//
+// A load balancer is worked on by who has its lease. One that has lost it writes nothing (store.Holding): a process that stood
+// still for longer than its lease cannot undo what another has done.
 package reconcile

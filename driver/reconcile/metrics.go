@@ -18,7 +18,7 @@ type metrics struct {
 	panics  prometheus.Counter
 }
 
-func newMetrics(registry prometheus.Registerer) metrics {
+func newMetrics(registry prometheus.Registerer, waiting func() int) metrics {
 	m := metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "octavia_envoy_reconcile_attempt_seconds",
@@ -27,7 +27,7 @@ func newMetrics(registry prometheus.Registerer) metrics {
 		}, []string{"outcome"}),
 		working: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "octavia_envoy_reconcile_load_balancers",
-			Help: "Load balancers that are being worked on.",
+			Help: "Load balancers that are being worked on, or wait for their turn.",
 		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "octavia_envoy_reconcile_panics_total",
@@ -38,7 +38,10 @@ func newMetrics(registry prometheus.Registerer) metrics {
 		m.seconds.WithLabelValues(outcome) // shown as 0 before the first
 	}
 	if registry != nil {
-		registry.MustRegister(m.seconds, m.working, m.panics)
+		registry.MustRegister(m.seconds, m.working, m.panics, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "octavia_envoy_reconcile_waiting",
+			Help: "Load balancers whose work waits for a turn: reconcile.parallel are worked on at once, of one project at most half of them.",
+		}, func() float64 { return float64(waiting()) }))
 	}
 	return m
 }

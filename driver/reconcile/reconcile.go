@@ -10,6 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/octavia-envoy/octavia-envoy/driver/fair"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
 	"github.com/octavia-envoy/octavia-envoy/store"
@@ -19,7 +20,7 @@ import (
 
 // Store is what the loop needs of package store.
 type Store interface {
-	LoadBalancersWithWork(ctx context.Context) ([]string, error)
+	LoadBalancersWithWork(ctx context.Context) ([]store.Work, error)
 	LoadBalancers(ctx context.Context) ([]store.LoadBalancer, error)
 	LoadBalancer(ctx context.Context, id string) (*store.LoadBalancer, error)
 	Intents(ctx context.Context, loadBalancerID string) ([]model.Intent, error)
@@ -118,7 +119,7 @@ type Options struct {
 	Deadline time.Duration
 	// RetryInterval is how long a load balancer in ERROR waits for its next attempt.
 	RetryInterval time.Duration
-	// Parallel is how many load balancers are worked on at once.
+	// Parallel is how many load balancers are worked on at once; those of one project are at most half of them.
 	Parallel int
 	// Mutate may spoil resources before they are published; for tests of failures, nil otherwise.
 	Mutate   func(*model.LoadBalancer, *translate.Resources)
@@ -138,7 +139,7 @@ const (
 type Reconciler struct {
 	Options
 	wake    chan struct{}
-	slots   chan struct{}
+	turns   *fair.Turns
 	metrics metrics
 
 	mu sync.Mutex
@@ -153,11 +154,12 @@ func New(options Options) *Reconciler {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	turns := fair.NewTurns(options.Parallel)
 	return &Reconciler{
 		Options: options,
 		wake:    make(chan struct{}, 1),
-		slots:   make(chan struct{}, options.Parallel),
-		metrics: newMetrics(options.Registry),
+		turns:   turns,
+		metrics: newMetrics(options.Registry, turns.Waiting),
 		working: map[string]bool{}, revisions: map[string]int64{},
 	}
 }
@@ -181,13 +183,13 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			r.Logger.Error("look for work", "error", err)
 		}
-		for _, id := range due {
-			if !r.start(id) {
+		for _, work := range due {
+			if !r.start(work.LoadBalancerID) {
 				continue
 			}
 			workers.Go(func() {
-				defer r.done(id)
-				r.work(ctx, id)
+				defer r.done(work.LoadBalancerID)
+				r.work(ctx, work)
 			})
 		}
 		select {
@@ -224,24 +226,29 @@ func (r *Reconciler) done(id string) {
 var errBusy = errors.New("another controller works on this load balancer")
 
 // work attempts until an attempt ends well or the deadline has passed and the failure is reported.
-func (r *Reconciler) work(ctx context.Context, id string) {
+func (r *Reconciler) work(ctx context.Context, work store.Work) {
+	id := work.LoadBalancerID
 	log := r.Logger.With("lb", id)
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 200*time.Millisecond, 5*time.Second
 	started := r.Now()
 	for ctx.Err() == nil {
-		err := r.attemptInSlot(ctx, id, log)
+		err := r.inTurn(ctx, work, log, func(ctx context.Context) (err error) {
+			begin := r.Now()
+			defer func() { r.metrics.observe(r.Now().Sub(begin), err) }()
+			return r.guarded(ctx, id, log)
+		})
 		switch {
 		case err == nil, ctx.Err() != nil:
 			return
-		case errors.Is(err, errBusy), errors.Is(err, errElsewhere):
+		case errors.Is(err, errBusy), errors.Is(err, errElsewhere), errors.Is(err, store.ErrLeaseLost):
 			// It may be done with what is to do, or die: look again until one or the other.
 			started = r.Now()
 		case errors.Is(err, status.ErrUnreachable), errors.Is(err, errUnconfirmed):
 			// Without the driver-agent nothing could be reported either: the intents wait for Octavia, however long.
 			log.Warn("octavia is unreachable: waiting", "error", err)
 		case r.Now().Sub(started) > r.Deadline:
-			failed := r.leased(ctx, id, log, func(ctx context.Context) error { return r.giveUp(ctx, id, err, log) })
+			failed := r.inTurn(ctx, work, log, func(ctx context.Context) error { return r.giveUp(ctx, id, err, log) })
 			if failed == nil {
 				return
 			}
@@ -255,22 +262,17 @@ func (r *Reconciler) work(ctx context.Context, id string) {
 	}
 }
 
-// attemptInSlot runs one attempt when its turn has come and no other replica is at it.
-func (r *Reconciler) attemptInSlot(ctx context.Context, id string, log *slog.Logger) error {
-	select {
-	case r.slots <- struct{}{}:
-		defer func() { <-r.slots }()
-	case <-ctx.Done():
-		return ctx.Err()
+// inTurn does something with a load balancer when its project's turn has come and no other replica is at it.
+func (r *Reconciler) inTurn(ctx context.Context, work store.Work, log *slog.Logger, do func(context.Context) error) error {
+	if err := r.turns.Take(ctx, work.ProjectID); err != nil {
+		return err
 	}
-	return r.leased(ctx, id, log, func(ctx context.Context) (err error) {
-		begin := r.Now()
-		defer func() { r.metrics.observe(r.Now().Sub(begin), err) }()
-		return r.guarded(ctx, id, log)
-	})
+	defer r.turns.Leave(work.ProjectID)
+	return r.leased(ctx, work.LoadBalancerID, log, do)
 }
 
-// leased does what only one replica may do at a time, and ends it well before the lease does.
+// leased does what only one replica may do at a time, and ends it well before the lease does. One that could not end it,
+// because the machine stood still, can write nothing any more.
 func (r *Reconciler) leased(ctx context.Context, id string, log *slog.Logger, do func(context.Context) error) error {
 	// From before the lease was asked for: it may have been given at any time since.
 	bounded, cancel := context.WithTimeout(ctx, attemptTimeout)
@@ -288,5 +290,5 @@ func (r *Reconciler) leased(ctx context.Context, id string, log *slog.Logger, do
 			log.Warn("release the lease", "error", released)
 		}
 	}()
-	return do(bounded)
+	return do(store.Holding(bounded, r.Owner))
 }

@@ -15,8 +15,15 @@ import (
 const patience = 5
 
 // deliver sends one message, or drops it, or notes when to try again. It returns true when the message is done with.
-func (s *Sender) deliver(ctx context.Context, message store.OutboxMessage) bool {
+func (s *Sender) deliver(ctx context.Context, turn *turn) bool {
+	message := turn.message
 	log := s.Logger.With("lb", message.LoadBalancerID, "message", message.ID)
+	if err := turn.acquire(ctx); err != nil {
+		if !errors.Is(err, errElsewhere) && ctx.Err() == nil {
+			log.Error("ask for the right to send", "error", err)
+		}
+		return false // it stays due
+	}
 	deletes := endsLoadBalancer(message)
 	if !deletes && s.ended.contains(message.LoadBalancerID) {
 		// The agent would bring the load balancer back to life.
@@ -39,7 +46,7 @@ func (s *Sender) deliver(ctx context.Context, message store.OutboxMessage) bool 
 		return s.dropped(ctx, message, log)
 	}
 	begin := s.Now()
-	err = s.send(ctx, message, log)
+	err = s.send(ctx, turn, log)
 	s.metrics.seconds.Observe(s.Now().Sub(begin).Seconds())
 	if err == nil {
 		if deletes {
@@ -49,8 +56,8 @@ func (s *Sender) deliver(ctx context.Context, message store.OutboxMessage) bool 
 		log.Info("status sent to Octavia", "records", records(message.Status))
 		return s.sent(ctx, message, log)
 	}
-	if ctx.Err() != nil {
-		// The process ends. The message stays due.
+	if ctx.Err() != nil || errors.Is(err, errElsewhere) {
+		// The process ends, or stood still for long. The message stays due.
 		return false
 	}
 	s.metrics.messages.WithLabelValues(outcomeFailed).Inc()
@@ -91,10 +98,17 @@ func endsCall(update model.StatusUpdate) bool {
 	})
 }
 
-// send sends the message, in parts if it is long.
-func (s *Sender) send(ctx context.Context, message store.OutboxMessage, log *slog.Logger) error {
-	for part := range parts(message.Status) {
-		if err := s.sendPart(ctx, message, part, log); err != nil {
+// send sends the message, in parts if it is long, between which others have their turn.
+func (s *Sender) send(ctx context.Context, turn *turn, log *slog.Logger) error {
+	first := true
+	for part := range parts(turn.message.Status) {
+		if !first {
+			if err := turn.yield(ctx); err != nil {
+				return err
+			}
+		}
+		first = false
+		if err := s.sendPart(ctx, turn, part, log); err != nil {
 			return err
 		}
 	}
@@ -102,8 +116,11 @@ func (s *Sender) send(ctx context.Context, message store.OutboxMessage, log *slo
 }
 
 // sendPart sends a part of a message, without the records that Octavia cannot take.
-func (s *Sender) sendPart(ctx context.Context, message store.OutboxMessage, update model.StatusUpdate, log *slog.Logger) error {
+func (s *Sender) sendPart(ctx context.Context, turn *turn, update model.StatusUpdate, log *slog.Logger) error {
 	for {
+		if err := turn.acquire(ctx); err != nil {
+			return err
+		}
 		err := s.Agent.Update(ctx, update)
 		var refused *RecordError
 		if !errors.As(err, &refused) {
@@ -114,7 +131,7 @@ func (s *Sender) sendPart(ctx context.Context, message store.OutboxMessage, upda
 		switch {
 		case gone(refused):
 			reason = reasonGone
-		case s.poisonous(message.ID, refused):
+		case s.poisonous(turn.message.ID, refused):
 			reason = reasonRefused
 		default:
 			return err

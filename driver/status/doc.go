@@ -10,6 +10,12 @@
 // Plan, Report, Failed, and Operating, by which all of them say how objects operate, are pure. Agent speaks the protocol and keeps no state. Sender drains the store's outbox, so
 // that a status survives the process and an absent driver-agent.
 //
+// The Sender's places are shared among projects (package fair): one has at most half of the 16, and gives a place up after each
+// part of a message, which is a hundred records at most. So a status waits for the parts that are on their way, and no longer,
+// while fewer than five projects have more to say than they have places. Messages of load balancers that are gone count as one
+// project. Of several replicas one sends for a load balancer at a time, by a lease in the store. What that cannot exclude: a
+// process that stands still for 90 s between the check of its lease and the write to the socket sends one part late.
+//
 // Four facts of the driver-agent shape it (octavia/api/drivers/driver_agent, Octavia 19):
 //
 //   - A provider call runs inside the API's database transaction. A status that arrives before that transaction has

@@ -9,17 +9,22 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/octavia-envoy/octavia-envoy/driver/fair"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/store"
 )
 
 const (
-	// senderParallel is well below the 50 requests that the driver-agent serves at once on a socket.
-	senderParallel = 8
+	// senderParallel is well below the 50 requests that the driver-agent serves at once on a socket. One project has half of them.
+	senderParallel = 16
 	senderPoll     = time.Second
 	// Between two attempts to send a message, doubling from the first to the last.
 	firstPause = 200 * time.Millisecond
 	lastPause  = 30 * time.Second
+	// sendingTTL is how long nobody else sends the messages of a load balancer of which a replica has died in between. It is longer
+	// than two answers of the driver-agent take, for it is extended before each part of a message that comes after renewAfter.
+	sendingTTL = 90 * time.Second
+	renewAfter = 20 * time.Second
 	// bookkeeping bounds the note that a message was sent, also while the process ends.
 	bookkeeping = 5 * time.Second
 )
@@ -32,6 +37,9 @@ type Outbox interface {
 	// OutboxDropped takes a message that was not sent; how objects operate by it will be reported again.
 	OutboxDropped(ctx context.Context, message store.OutboxMessage) error
 	OutboxFailed(ctx context.Context, id int64, cause string, next time.Time) error
+	// AcquireSending gives owner the sole right to send the messages of a load balancer, or extends it, and says whether it has it.
+	AcquireSending(ctx context.Context, loadBalancerID, owner string, ttl time.Duration) (bool, error)
+	ReleaseSending(ctx context.Context, loadBalancerID, owner string) error
 	// HasNewerIntent reports whether a call for the message's load balancer was accepted after the message was written.
 	HasNewerIntent(ctx context.Context, message store.OutboxMessage) (bool, error)
 }
@@ -46,6 +54,8 @@ type SenderOptions struct {
 	Outbox Outbox
 	Agent  Updater
 	Logger *slog.Logger
+	// Owner names this replica; "" when it is the only one.
+	Owner string
 	// Sent is called when a message is out of the outbox; it may be nil.
 	Sent func()
 	// Registry takes the metrics; nil keeps none.
@@ -56,11 +66,14 @@ type SenderOptions struct {
 
 // Sender sends the store's outbox to the driver-agent: the messages of a load balancer in order, those of different ones
 // side by side, each until it has been taken. The rows outlive the process; a message may be sent twice, which changes
-// nothing.
+// nothing, but not by two replicas side by side: that could bring an old one after a newer.
+//
+// The projects share the places, and a long message is sent part by part, with others' between: nobody waits for more than
+// the parts that are on their way.
 type Sender struct {
 	SenderOptions
 	wake    chan struct{}
-	slots   chan struct{}
+	turns   *fair.Turns
 	metrics senderMetrics
 
 	mu sync.Mutex
@@ -81,7 +94,7 @@ func NewSender(options SenderOptions) *Sender {
 	return &Sender{
 		SenderOptions: options,
 		wake:          make(chan struct{}, 1),
-		slots:         make(chan struct{}, senderParallel),
+		turns:         fair.NewTurns(senderParallel),
 		metrics:       newSenderMetrics(options.Registry),
 		sending:       map[string]bool{},
 		refusals:      map[int64]map[model.Ref]int{},
@@ -149,15 +162,14 @@ func (s *Sender) done(loadBalancerID string) {
 	delete(s.sending, loadBalancerID)
 }
 
-// turn waits for one of the slots. It returns true when the load balancer's next message may be looked for at once.
+// turn waits for the project's turn. It returns true when the load balancer's next message may be looked for at once.
 func (s *Sender) turn(ctx context.Context, message store.OutboxMessage) bool {
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-		return s.deliver(ctx, message)
-	case <-ctx.Done():
+	turn := &turn{sender: s, message: message}
+	if turn.take(ctx) != nil {
 		return false
 	}
+	defer turn.end(ctx)
+	return s.deliver(ctx, turn)
 }
 
 // oldest is the age of the oldest message that is not sent.

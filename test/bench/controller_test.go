@@ -93,7 +93,7 @@ func startController(ctx context.Context, s settings) (handler, error) {
 	}
 	c.reconciler = reconcile.New(reconcile.Options{
 		Store: c.store, Octavia: agent, Amphorae: ready{c.store}, Publisher: publish.New(c.xds, warming, logger),
-		Report: c.sender.Wake, Owner: "bench", Deadline: time.Minute, RetryInterval: time.Minute, Parallel: 16,
+		Report: c.sender.Wake, Owner: "bench", Deadline: time.Minute, RetryInterval: time.Minute, Parallel: 32,
 		Registry: c.registry, Logger: logger,
 	})
 	c.api = api.New(api.Options{Store: c.store, Registry: c.registry, Logger: logger, Wake: c.reconciler.Wake}) //nolint:contextcheck // its handlers have the contexts of their requests

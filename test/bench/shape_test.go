@@ -15,6 +15,8 @@ type shape struct {
 	Listeners, Members int
 	// Pools are further pools that nothing refers to but the policies, one a pool, of the first listener.
 	Policies int
+	// Project is whose it is; "bench" when it is empty.
+	Project string
 	// Port is that of the first listener, the others have those that follow; 0 is 8000.
 	Port int
 	// VIP is 127.0.0.1 when it is empty.
@@ -48,6 +50,9 @@ func (s shape) tree(number int) *model.LoadBalancer {
 	lb := &model.LoadBalancer{ID: loadBalancerID(number), Name: "bench", ProjectID: "bench", AdminStateUp: true, VIPAddress: "127.0.0.1"}
 	if s.VIP != "" {
 		lb.VIPAddress = s.VIP
+	}
+	if s.Project != "" {
+		lb.ProjectID = s.Project
 	}
 	port := 8000
 	if s.Port != 0 {

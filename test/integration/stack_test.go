@@ -62,7 +62,7 @@ func (s *stack) controller(warming publish.Warming) *replica {
 	r.loop = reconcile.New(reconcile.Options{
 		Store: s.store, Octavia: s, Amphorae: s, Publisher: r.publisher, Report: func() {}, Owner: name,
 		Elsewhere: func(amphora model.Amphora) bool { return !r.connected(amphora.ID) && s.connected(amphora.ID) },
-		Deadline:  time.Minute, RetryInterval: time.Second, Parallel: 4, Logger: logger.With("owner", name), Now: time.Now,
+		Deadline:  time.Minute, RetryInterval: time.Second, Parallel: 4, Logger: logger.With("owner", name), Now: time.Now, Registry: r.registry,
 	})
 	must(s.t, r.loop.Restore(s.t.Context()))
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
@@ -131,7 +131,7 @@ func (s *stack) change(tree *model.LoadBalancer) {
 	s.mu.Unlock()
 	_, err := s.store.AddIntent(s.t.Context(), model.Intent{
 		LoadBalancerID: tree.ID, Op: op, Object: model.Ref{Kind: model.KindLoadBalancer, ID: tree.ID},
-	}, store.Audit{Action: "test"})
+	}, store.Audit{Action: "test", ProjectID: tree.ProjectID})
 	must(s.t, err)
 	for _, r := range s.replicas {
 		r.loop.Wake()

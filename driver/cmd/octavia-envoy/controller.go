@@ -99,7 +99,7 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 		return nil, err
 	}
 	c.sender = status.NewSender(status.SenderOptions{
-		Outbox: c.store, Agent: c.agent, Sent: c.health.Wake, Logger: c.logger, Registry: registry,
+		Outbox: c.store, Agent: c.agent, Owner: c.owner, Sent: c.health.Wake, Logger: c.logger, Registry: registry,
 	})
 	if err := c.newCertificates(registry); err != nil {
 		return nil, err
