@@ -102,3 +102,102 @@ func TestReplacedMembersLoseNothing(t *testing.T) {
 		})
 	}
 }
+
+// refusing is a member at which nobody listens.
+func refusing(t *testing.T, name string) model.Member {
+	t.Helper()
+	return model.Member{ID: name, AdminStateUp: true, Weight: 1, Address: "127.0.0.1", ProtocolPort: freePort(t)}
+}
+
+// TestMembersReplacedOtherwiseLoseNothing has changes of many kinds that leave no member that has been checked. A check takes 200 ms:
+// long enough to lose what is lost.
+func TestMembersReplacedOtherwiseLoseNothing(t *testing.T) {
+	with := func(members ...model.Member) model.Pool { return checkedBy("slow HTTP", pool("p1", members...)) }
+	draining := func(m model.Member) model.Member { m.Weight = 0; return m }
+	disabled := func(m model.Member) model.Member { m.AdminStateUp = false; return m }
+	backup := func(m model.Member) model.Member { m.Backup = true; return m }
+	elsewhere := func(m, at model.Member) model.Member { m.MonitorPort = at.ProtocolPort; return m }
+	sticky := func(p model.Pool) model.Pool {
+		p.SessionPersistence = &model.SessionPersistence{Type: "HTTP_COOKIE"}
+		return p
+	}
+	hashed := func(p model.Pool) model.Pool { p.LBAlgorithm = model.AlgorithmSourceIP; return p }
+	a, b, c, d := member(t, "a"), member(t, "b"), member(t, "c"), member(t, "d")
+	down, bad := refusing(t, "down"), refusing(t, "bad")
+	for name, test := range map[string]struct {
+		// steps follow each other without a pause; meets are those who answer in the end.
+		steps []model.Pool
+		meets []string
+	}{
+		"half, and the other half is down": {[]model.Pool{with(a, down), with(b, down)}, []string{"b"}},
+		"half, and the other half is up":   {[]model.Pool{with(a, b), with(a, c)}, []string{"a", "c"}},
+		"back to back":                     {[]model.Pool{with(a), with(b), with(c), with(d), with(a, b)}, []string{"a", "b"}},
+		"added and at once relied upon":    {[]model.Pool{with(a), with(a, b), with(b)}, []string{"b"}},
+		"drained":                          {[]model.Pool{with(a), with(draining(a), b)}, []string{"b"}},
+		"disabled":                         {[]model.Pool{with(a), with(disabled(a), b)}, []string{"b"}},
+		"one of the new is bad":            {[]model.Pool{with(a), with(b, bad)}, []string{"b"}},
+		"backups":                          {[]model.Pool{with(a, backup(b)), with(c, backup(d))}, []string{"c"}},
+		"a backup serves":                  {[]model.Pool{with(down, backup(b)), with(bad, backup(d))}, []string{"d"}},
+		"now a backup":                     {[]model.Pool{with(a), with(backup(a), b)}, []string{"b"}},
+		"checked elsewhere":                {[]model.Pool{with(a, b), with(elsewhere(a, c), elsewhere(b, c))}, []string{"a", "b"}},
+		"checked elsewhere, and a new one": {[]model.Pool{with(a), with(elsewhere(a, c), b)}, []string{"a", "b"}},
+		"persistence by cookie":            {[]model.Pool{sticky(with(a, b)), sticky(with(c, d))}, []string{"c", "d"}},
+		"persistence by source":            {[]model.Pool{hashed(with(a, b)), hashed(with(c, d))}, []string{"c", "d"}},
+		"a monitor and members":            {[]model.Pool{pool("p1", a, b), with(c, d)}, []string{"c", "d"}},
+		"another monitor and members": {[]model.Pool{
+			checkedBy(model.HealthMonitorTCP, pool("p1", a, b)), with(c, d),
+		}, []string{"c", "d"}},
+		"no monitor": {[]model.Pool{pool("p1", a, b), pool("p1", c, d)}, []string{"c", "d"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			control, _ := replacing(t)
+			l := listener(t, "l1", "p1")
+			here := []model.Listener{l}
+			control.accepted("amphora-1", translated(t, here, test.steps[0]))
+			onlyBy(t, l, "a", "b")
+			traffic := startLoad(t, l)
+			traffic.more(t, 50)
+			for _, step := range test.steps[1:] {
+				began := time.Now()
+				control.accepted("amphora-1", translated(t, here, step))
+				t.Logf("in %v", time.Since(began).Round(time.Millisecond))
+			}
+			onlyBy(t, l, test.meets...)
+			traffic.lossless(t)
+		})
+	}
+}
+
+// TestReplacedByNobodyGo replaces members by such that are down, or never answer: the former go in time all the same.
+func TestReplacedByNobodyGo(t *testing.T) {
+	for name, test := range map[string]struct {
+		new     model.Member
+		timeout int
+	}{"they are down": {refusing(t, "bad"), 5}, "they never answer": {hung(t), 1}} {
+		t.Run(name, func(t *testing.T) {
+			c, _ := replacing(t)
+			l := listener(t, "l1", "p1")
+			here := []model.Listener{l}
+			c.accepted("amphora-1", translated(t, here, monitored(pool("p1", member(t, "a")), test.timeout)))
+			onlyBy(t, l, "a")
+			c.accepted("amphora-1", translated(t, here, monitored(pool("p1", test.new), test.timeout)))
+			if code, body := fetch(t.Context(), newClient(t), l); code != http.StatusServiceUnavailable {
+				t.Errorf("answered %d %q", code, body)
+			}
+		})
+	}
+}
+
+// TestOneMemberOfManyTakesOnePush: where members stay that have been checked, nobody waits for anybody.
+func TestOneMemberOfManyTakesOnePush(t *testing.T) {
+	c, _ := replacing(t)
+	l, members := listener(t, "l1", "p1"), some(t, "a", "b", "c")
+	here := []model.Listener{l}
+	c.accepted("amphora-1", translated(t, here, checkedBy("slow HTTP", pool("p1", members[:2]...))))
+	onlyBy(t, l, "a", "b")
+	before := c.sent()
+	c.accepted("amphora-1", translated(t, here, checkedBy("slow HTTP", pool("p1", members[1:]...))))
+	if sent := since(before, c.sent()); sent["endpoint"] != 1 {
+		t.Fatalf("sent %v", sent)
+	}
+}

@@ -17,6 +17,8 @@ type replacement struct {
 	both *endpointv3.ClusterLoadAssignment
 	// former are the places of those that go: removed, draining from now on, or checked elsewhere, as which Envoy begins anew.
 	former []string
+	// lost is how many of the endpoints that were there do not serve by the change alone; former are those of them that may stay.
+	lost uint64
 	// added says that some of the wanted were not there before.
 	added bool
 }
@@ -28,7 +30,11 @@ func newReplacement(former, want *endpointv3.ClusterLoadAssignment, may func(pla
 	goes := map[string]bool{}
 	waits, again := 0, ""
 	for place, endpoint := range had {
-		if !serves(endpoint) || sameChecks(endpoint, wanted[place]) || !may(place) {
+		if !serves(endpoint) || sameChecks(endpoint, wanted[place]) {
+			continue
+		}
+		r.lost++
+		if !may(place) {
 			continue
 		}
 		goes[place] = true
@@ -63,7 +69,7 @@ func (r *replacement) needed(is Checked) bool {
 	switch {
 	case is.Healthy == 0:
 		return false // they do not serve either
-	case is.Healthy > uint64(len(r.former)):
+	case is.Healthy > r.lost:
 		return false // one that stays serves
 	}
 	return r.added || is.Unchecked > 0 // else nobody is left to be waited for
