@@ -115,7 +115,9 @@ func TestFormerEndpointsGoInTime(t *testing.T) {
 		must(t, err)
 		begin := time.Now()
 		for i := range 40 {
-			go func() { _, _ = p.Publish(context.Background(), node, checking(t, 2*time.Second, []string{"b", "c"}[i%2])) }()
+			go func() {
+				_, _ = p.Publish(context.Background(), node, checking(t, 2*time.Second, []string{"b", "c"}[i%2]))
+			}()
 			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
 			stays := byPlace(func() *endpointv3.ClusterLoadAssignment {

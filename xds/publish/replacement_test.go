@@ -13,7 +13,7 @@ import (
 // endpoints are written as words: a name, with "-" before it when it drains, "+" when it is a backup, "!" when it is checked elsewhere.
 func endpoints(words string) *endpointv3.ClusterLoadAssignment {
 	groups := []*endpointv3.LocalityLbEndpoints{{}, {Priority: 1}}
-	for _, word := range strings.Fields(words) {
+	for word := range strings.FieldsSeq(words) {
 		name := strings.TrimLeft(word, "-+!")
 		endpoint := &endpointv3.Endpoint{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{
 			SocketAddress: &corev3.SocketAddress{Address: name, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 80}},
