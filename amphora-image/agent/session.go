@@ -259,9 +259,13 @@ func (s *session) obey(
 	switch content := instruction.GetContent().(type) {
 	case *agentapiv1.Instruction_Probe:
 		wait.Go(func() {
-			report := &agentapiv1.Report{Content: &agentapiv1.Report_ProbeResult{ProbeResult: &agentapiv1.ProbeResult{
-				ProbeId: content.Probe.GetProbeId(), Envoy: s.supervisor.status(ctx),
-			}}}
+			result := &agentapiv1.ProbeResult{ProbeId: content.Probe.GetProbeId()}
+			if content.Probe.GetChecks() {
+				result.Checks = s.checks(ctx)
+			} else {
+				result.Envoy = s.supervisor.status(ctx)
+			}
+			report := &agentapiv1.Report{Content: &agentapiv1.Report_ProbeResult{ProbeResult: result}}
 			select {
 			case reports <- report:
 			case <-ctx.Done():
@@ -280,4 +284,17 @@ func (s *session) obey(
 		wait.Go(func() { s.statistics.Hurry(ctx) })
 		s.shutdown(time.Duration(content.Shutdown.GetGraceMs()) * time.Millisecond)
 	}
+}
+
+// checks says how Envoy's health checks stand; nothing while Envoy does not answer, which is to be asked again.
+func (s *session) checks(ctx context.Context) []*agentapiv1.ClusterChecks {
+	clusters, err := s.supervisor.admin.Checks(ctx)
+	if err != nil {
+		s.logger.Debug("cannot tell how the health checks stand", "error", err)
+	}
+	checks := make([]*agentapiv1.ClusterChecks, 0, len(clusters))
+	for name, is := range clusters {
+		checks = append(checks, &agentapiv1.ClusterChecks{Cluster: name, Healthy: is.Healthy, Unchecked: is.Unchecked})
+	}
+	return checks
 }

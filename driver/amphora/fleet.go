@@ -198,7 +198,7 @@ type agent struct {
 	recorded  time.Time
 	recording bool
 	lastProbe uint64
-	probes    map[uint64]chan<- *agentapiv1.EnvoyStatus
+	probes    map[uint64]chan<- *agentapiv1.ProbeResult
 }
 
 func (a *agent) end() { a.endOnce.Do(func() { close(a.ended) }) }

@@ -133,7 +133,7 @@ func (f *Fleet) welcome(amphora *model.Amphora, hello *agentapiv1.Hello) *agent 
 	now := f.options.Now()
 	a := &agent{
 		ended: make(chan struct{}), instructions: make(chan *agentapiv1.Instruction, 16),
-		probes: map[uint64]chan<- *agentapiv1.EnvoyStatus{}, amphora: *amphora, hooks: &sync.Mutex{},
+		probes: map[uint64]chan<- *agentapiv1.ProbeResult{}, amphora: *amphora, hooks: &sync.Mutex{},
 		state: AgentState{
 			AmphoraID: amphora.ID, LoadBalancerID: amphora.LoadBalancerID, Connected: true, Since: now, LastReport: now,
 			AgentVersion: hello.GetAgentVersion(), EnvoyVersion: hello.GetEnvoyVersion(),
@@ -168,7 +168,7 @@ func acknowledge(sequence uint64) *agentapiv1.Instruction {
 // hear takes up one report.
 func (f *Fleet) hear(ctx context.Context, a *agent, report *agentapiv1.Report) {
 	var envoy *agentapiv1.EnvoyStatus
-	var probe chan<- *agentapiv1.EnvoyStatus
+	var probe chan<- *agentapiv1.ProbeResult
 	heartbeat := report.GetHeartbeat()
 	f.mu.Lock()
 	switch {
@@ -193,7 +193,7 @@ func (f *Fleet) hear(ctx context.Context, a *agent, report *agentapiv1.Report) {
 			"last_error", envoy.GetLastError())
 	}
 	if probe != nil {
-		probe <- envoy // has room for one
+		probe <- report.GetProbeResult() // has room for one
 	}
 	f.pass(ctx, a, report)
 	if heartbeat != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
+	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 )
 
 // firstLook and longestLook bound the time between two probes of an Envoy that still warms.
@@ -13,14 +14,34 @@ const firstLook, longestLook = 5 * time.Millisecond, 100 * time.Millisecond
 
 // Probe returns how the amphora's Envoy is, asked after the call began.
 func (f *Fleet) Probe(ctx context.Context, id string) (*agentapiv1.EnvoyStatus, error) {
+	result, err := f.ask(ctx, id, &agentapiv1.Probe{})
+	return result.GetEnvoy(), err
+}
+
+// Checked returns how the health checks of the amphora's Envoy stand, asked after the call began.
+func (f *Fleet) Checked(ctx context.Context, node string) (map[string]publish.Checked, error) {
+	result, err := f.ask(ctx, node, &agentapiv1.Probe{Checks: true})
+	if err != nil {
+		return nil, err
+	}
+	checked := make(map[string]publish.Checked, len(result.GetChecks()))
+	for _, is := range result.GetChecks() {
+		checked[is.GetCluster()] = publish.Checked{Healthy: is.GetHealthy(), Unchecked: is.GetUnchecked()}
+	}
+	return checked, nil
+}
+
+// ask sends a probe and waits for its result.
+func (f *Fleet) ask(ctx context.Context, id string, probe *agentapiv1.Probe) (*agentapiv1.ProbeResult, error) {
 	a, err := f.connected(id)
 	if err != nil {
 		return nil, err
 	}
-	answer := make(chan *agentapiv1.EnvoyStatus, 1)
+	answer := make(chan *agentapiv1.ProbeResult, 1)
 	f.mu.Lock()
 	a.lastProbe++
 	number := a.lastProbe
+	probe.ProbeId = number
 	a.probes[number] = answer
 	f.mu.Unlock()
 	defer func() {
@@ -28,14 +49,12 @@ func (f *Fleet) Probe(ctx context.Context, id string) (*agentapiv1.EnvoyStatus, 
 		defer f.mu.Unlock()
 		delete(a.probes, number)
 	}()
-	if err := a.say(ctx, &agentapiv1.Instruction{Content: &agentapiv1.Instruction_Probe{
-		Probe: &agentapiv1.Probe{ProbeId: number},
-	}}); err != nil {
+	if err := a.say(ctx, &agentapiv1.Instruction{Content: &agentapiv1.Instruction_Probe{Probe: probe}}); err != nil {
 		return nil, err
 	}
 	select {
-	case status := <-answer:
-		return status, nil
+	case result := <-answer:
+		return result, nil
 	case <-a.ended:
 		return nil, fmt.Errorf("amphora %s: %w", id, ErrNotConnected)
 	case <-ctx.Done():

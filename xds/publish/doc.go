@@ -18,6 +18,10 @@
 //
 // A phase with nothing in it is skipped: a changed member is one push of endpoints and its ACK.
 //
+// Envoy gives an endpoint with health checks no traffic before its first check. Where a change would leave a cluster without
+// one that has been found good, widen leaves the former endpoints beside the new, and a last phase, relieve, takes them away when
+// one of the new serves, all have been checked, or it is time (10 s at most).
+//
 // What Envoy refuses is taken back to the last version that it acknowledged, and everything else goes on. What such an
 // older version refers to is not removed.
 package publish

@@ -20,11 +20,15 @@ var ErrLate = errors.New("not in time")
 type Deadlines struct {
 	// Widen has to be longer than the first check of a slow member: its cluster is not ready before.
 	Widen, Warm, Shift, Narrow time.Duration
+	// Relieve has to be longer than 10 s, for which endpoints may stay that are to go.
+	Relieve time.Duration
 }
 
-// DefaultDeadlines are those of New; 45 s at most together, since warm comes twice, and then there is no retry.
+// DefaultDeadlines are those of New; 58 s at most together, since warm comes twice, and then there is no retry.
 func DefaultDeadlines() Deadlines {
-	return Deadlines{Widen: 15 * time.Second, Warm: 10 * time.Second, Shift: 5 * time.Second, Narrow: 5 * time.Second}
+	return Deadlines{
+		Widen: 15 * time.Second, Warm: 10 * time.Second, Shift: 5 * time.Second, Narrow: 5 * time.Second, Relieve: 13 * time.Second,
+	}
 }
 
 // phase runs one phase within its deadline.

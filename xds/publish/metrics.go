@@ -16,11 +16,11 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	m := &Metrics{seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "octavia_envoy_publish_phase_seconds",
 		Help: "Time of each phase of a publication to an amphora, failed ones included: widen (clusters acknowledged), warm (Envoy " +
-			"is ready for traffic), shift (routes and listeners acknowledged), narrow (what is left over removed), retry (what was " +
+			"is ready for traffic), shift (routes and listeners acknowledged), narrow (what is left over removed), relieve (endpoints removed for which others had to be checked first), retry (what was " +
 			"refused a moment ago tried again).",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12),
 	}, []string{"phase"})}
-	for _, phase := range []string{phaseWiden, phaseWarm, phaseShift, phaseNarrow} {
+	for _, phase := range []string{phaseWiden, phaseWarm, phaseShift, phaseNarrow, phaseRelieve} {
 		m.seconds.WithLabelValues(phase) // shown as 0 before the first
 	}
 	if registry != nil {

@@ -48,6 +48,8 @@ type Result struct {
 type Publisher struct {
 	// Metrics may be set before the first Publish; nil measures nothing.
 	Metrics *Metrics
+	// Checks may be set before the first Publish. Without, no member waits until another one has been checked.
+	Checks Checks
 	// Deadlines are those of the phases; DefaultDeadlines at first.
 	Deadlines Deadlines
 
@@ -78,6 +80,9 @@ type state struct {
 	warm bool
 	// told is whether Envoy said what it holds since this process knows the node.
 	told bool
+	// leaving are endpoints that are not wanted any more and stay until another one has been checked: when they go at the
+	// latest, by the name of the endpoints and address and port.
+	leaving map[string]map[string]time.Time
 }
 
 // New makes a Publisher. Without warming an ACK is taken for ready.
@@ -108,7 +113,7 @@ func (p *Publisher) Publish(ctx context.Context, node string, want *translate.Re
 	r := &run{
 		publisher: p, state: st, node: node, want: want, resources: resources,
 		result:   Result{Rejected: map[translate.Key]string{}},
-		withheld: map[server.Key]bool{}, again: map[server.Key]time.Time{},
+		withheld: map[server.Key]bool{}, again: map[server.Key]time.Time{}, stays: map[string]*stay{},
 	}
 	if err := r.phases(ctx); err != nil {
 		ended = errors.Is(err, ErrLate)

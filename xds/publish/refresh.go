@@ -43,6 +43,7 @@ func (p *Publisher) Refresh(
 		return nil
 	}
 	clear(st.pending)
+	clear(st.leaving)
 	st.warm, st.told = false, false
 	for _, typeURL := range []string{
 		resource.SecretType, resource.EndpointType, resource.ClusterType, resource.RouteType, resource.ListenerType,

@@ -15,11 +15,12 @@ import (
 
 // The phases, in errors and metrics.
 const (
-	phaseWiden  = "widen"
-	phaseWarm   = "warm"
-	phaseShift  = "shift"
-	phaseNarrow = "narrow"
-	phaseRetry  = "retry"
+	phaseWiden   = "widen"
+	phaseWarm    = "warm"
+	phaseShift   = "shift"
+	phaseNarrow  = "narrow"
+	phaseRelieve = "relieve"
+	phaseRetry   = "retry"
 )
 
 // run is one Publish.
@@ -38,10 +39,13 @@ type run struct {
 	withheld map[server.Key]bool
 	// again are resources that were refused too short a time ago to be tried once more yet.
 	again map[server.Key]time.Time
+	// stays are endpoints that were set together with the former ones, by name.
+	stays map[string]*stay
 }
 
 func (r *run) phases(ctx context.Context) error {
 	r.dropPending()
+	r.forgetLeft()
 	deadlines := r.publisher.Deadlines
 	ready := r.phase(ctx, phaseWiden, deadlines.Widen, r.widen)
 	if ready == nil {
@@ -53,7 +57,7 @@ func (r *run) phases(ctx context.Context) error {
 		r.findLate()
 		err := r.phase(ctx, phaseShift, deadlines.Shift, r.shift)
 		if err != nil || len(r.late)+len(r.result.Rejected) > 0 || !r.dropUnready(func(string) bool { return true }) {
-			return errors.Join(ready, err)
+			return errors.Join(ready, err, r.relieved(ctx))
 		}
 		ready = nil
 	}
@@ -73,6 +77,9 @@ func (r *run) phases(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.relieved(ctx); err != nil {
+		return err
+	}
 	if len(r.again) == 0 || r.result.Updated+r.result.Removed == 0 {
 		return nil
 	}
@@ -84,6 +91,9 @@ func (r *run) phases(ctx context.Context) error {
 func (r *run) widen(ctx context.Context) error {
 	held := r.publisher.server.Held(r.node, resource.ClusterType)
 	r.dropUnready(func(name string) bool { _, holds := held[name]; return held != nil && !holds })
+	if err := r.keepServing(ctx); err != nil {
+		return err
+	}
 	for _, typeURL := range []string{resource.SecretType, resource.EndpointType, resource.ClusterType} {
 		if err := r.set(typeURL); err != nil {
 			return err

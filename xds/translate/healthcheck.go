@@ -51,6 +51,8 @@ func (t *translation) checkMembers(cluster *clusterv3.Cluster, m *monitor, http 
 	}
 	check.EventLogger = []*corev3.TypedExtensionConfig{{Name: "envoy.health_check.event_sinks.file", TypedConfig: log}}
 	cluster.HealthChecks = []*corev3.HealthCheck{check}
+	// Envoy then knows who has not been checked yet from who has failed (pending_active_hc, membership_excluded).
+	cluster.CommonLbConfig.IgnoreNewHostsUntilFirstHc = true
 	if cluster.GetOutlierDetection() != nil {
 		// Who fails what it is sent stays out as long as the flavor says, however well it answers checks.
 		cluster.OutlierDetection.SuccessfulActiveHealthCheckUnejectHost = wrapperspb.Bool(false)

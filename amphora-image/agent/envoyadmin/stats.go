@@ -3,6 +3,7 @@ package envoyadmin
 import (
 	"context"
 	"net/url"
+	"strings"
 )
 
 // Stats returns the counters and gauges whose whole name a regular expression (RE2) finds something in, by name. One that
@@ -55,4 +56,32 @@ func (c *Client) Listeners(ctx context.Context) ([]string, error) {
 		names[i] = status.Name
 	}
 	return names, nil
+}
+
+// Checks is how the health checks of a cluster's hosts stand.
+type Checks struct {
+	// Healthy is how many get traffic; Unchecked how many have had no result yet, and get none for that reason.
+	Healthy, Unchecked uint64
+}
+
+const (
+	statHealthy = ".membership_healthy"
+	// statUnchecked counts the hosts with pending_active_hc, which only clusters with ignore_new_hosts_until_first_hc have.
+	statUnchecked = ".membership_excluded"
+)
+
+// Checks returns that of all clusters, by the names that they have in statistics: with underscores for colons.
+func (c *Client) Checks(ctx context.Context) (map[string]Checks, error) {
+	stats, err := c.Stats(ctx, `^cluster\.[^.]+\.membership_(healthy|excluded)$`)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]Checks{}
+	for name, value := range stats {
+		name = strings.TrimPrefix(name, "cluster.")
+		if cluster, is := strings.CutSuffix(name, statHealthy); is {
+			all[cluster] = Checks{Healthy: value, Unchecked: stats["cluster."+cluster+statUnchecked]}
+		}
+	}
+	return all, nil
 }

@@ -81,7 +81,7 @@ func (x EnvoyStatus_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EnvoyStatus_State.Descriptor instead.
 func (EnvoyStatus_State) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{4, 0}
+	return file_agent_proto_rawDescGZIP(), []int{5, 0}
 }
 
 type MemberHealth_State int32
@@ -136,7 +136,7 @@ func (x MemberHealth_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MemberHealth_State.Descriptor instead.
 func (MemberHealth_State) EnumDescriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6, 0}
+	return file_agent_proto_rawDescGZIP(), []int{7, 0}
 }
 
 // Report is what an agent says.
@@ -397,9 +397,12 @@ func (x *Heartbeat) GetEnvoy() *EnvoyStatus {
 
 // ProbeResult answers Instruction.probe with what Envoy's admin interface said after the probe arrived.
 type ProbeResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ProbeId       uint64                 `protobuf:"varint,1,opt,name=probe_id,json=probeId,proto3" json:"probe_id,omitempty"`
-	Envoy         *EnvoyStatus           `protobuf:"bytes,2,opt,name=envoy,proto3" json:"envoy,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	ProbeId uint64                 `protobuf:"varint,1,opt,name=probe_id,json=probeId,proto3" json:"probe_id,omitempty"`
+	// Missing when the probe was for checks.
+	Envoy *EnvoyStatus `protobuf:"bytes,2,opt,name=envoy,proto3" json:"envoy,omitempty"`
+	// How the health checks of Envoy's clusters stand, when the probe was for that and Envoy has answered.
+	Checks        []*ClusterChecks `protobuf:"bytes,3,rep,name=checks,proto3" json:"checks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -448,6 +451,77 @@ func (x *ProbeResult) GetEnvoy() *EnvoyStatus {
 	return nil
 }
 
+func (x *ProbeResult) GetChecks() []*ClusterChecks {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+// ClusterChecks is how the health checks of a cluster's endpoints stand.
+type ClusterChecks struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is in statistics: with underscores for colons.
+	Cluster string `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// Gauge membership_healthy: how many get traffic.
+	Healthy uint64 `protobuf:"varint,2,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	// Gauge membership_excluded: how many have had no result yet, and get none for that reason.
+	Unchecked     uint64 `protobuf:"varint,3,opt,name=unchecked,proto3" json:"unchecked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterChecks) Reset() {
+	*x = ClusterChecks{}
+	mi := &file_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterChecks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterChecks) ProtoMessage() {}
+
+func (x *ClusterChecks) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterChecks.ProtoReflect.Descriptor instead.
+func (*ClusterChecks) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ClusterChecks) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *ClusterChecks) GetHealthy() uint64 {
+	if x != nil {
+		return x.Healthy
+	}
+	return 0
+}
+
+func (x *ClusterChecks) GetUnchecked() uint64 {
+	if x != nil {
+		return x.Unchecked
+	}
+	return 0
+}
+
 // EnvoyStatus is Envoy as the agent sees it at one moment.
 type EnvoyStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -478,7 +552,7 @@ type EnvoyStatus struct {
 
 func (x *EnvoyStatus) Reset() {
 	*x = EnvoyStatus{}
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -490,7 +564,7 @@ func (x *EnvoyStatus) String() string {
 func (*EnvoyStatus) ProtoMessage() {}
 
 func (x *EnvoyStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -503,7 +577,7 @@ func (x *EnvoyStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvoyStatus.ProtoReflect.Descriptor instead.
 func (*EnvoyStatus) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{4}
+	return file_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *EnvoyStatus) GetState() EnvoyStatus_State {
@@ -597,7 +671,7 @@ type HealthReport struct {
 
 func (x *HealthReport) Reset() {
 	*x = HealthReport{}
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +683,7 @@ func (x *HealthReport) String() string {
 func (*HealthReport) ProtoMessage() {}
 
 func (x *HealthReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +696,7 @@ func (x *HealthReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthReport.ProtoReflect.Descriptor instead.
 func (*HealthReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{5}
+	return file_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *HealthReport) GetWhole() bool {
@@ -661,7 +735,7 @@ type MemberHealth struct {
 
 func (x *MemberHealth) Reset() {
 	*x = MemberHealth{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +747,7 @@ func (x *MemberHealth) String() string {
 func (*MemberHealth) ProtoMessage() {}
 
 func (x *MemberHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +760,7 @@ func (x *MemberHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberHealth.ProtoReflect.Descriptor instead.
 func (*MemberHealth) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MemberHealth) GetPoolId() string {
@@ -729,7 +803,7 @@ type ListenerHealth struct {
 
 func (x *ListenerHealth) Reset() {
 	*x = ListenerHealth{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +815,7 @@ func (x *ListenerHealth) String() string {
 func (*ListenerHealth) ProtoMessage() {}
 
 func (x *ListenerHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +828,7 @@ func (x *ListenerHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerHealth.ProtoReflect.Descriptor instead.
 func (*ListenerHealth) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListenerHealth) GetListenerId() string {
@@ -787,7 +861,7 @@ type StatisticsReport struct {
 
 func (x *StatisticsReport) Reset() {
 	*x = StatisticsReport{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +873,7 @@ func (x *StatisticsReport) String() string {
 func (*StatisticsReport) ProtoMessage() {}
 
 func (x *StatisticsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +886,7 @@ func (x *StatisticsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatisticsReport.ProtoReflect.Descriptor instead.
 func (*StatisticsReport) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StatisticsReport) GetEpoch() string {
@@ -863,7 +937,7 @@ type ListenerStatistics struct {
 
 func (x *ListenerStatistics) Reset() {
 	*x = ListenerStatistics{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +949,7 @@ func (x *ListenerStatistics) String() string {
 func (*ListenerStatistics) ProtoMessage() {}
 
 func (x *ListenerStatistics) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +962,7 @@ func (x *ListenerStatistics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListenerStatistics.ProtoReflect.Descriptor instead.
 func (*ListenerStatistics) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListenerStatistics) GetListenerId() string {
@@ -992,7 +1066,7 @@ type TimeBucket struct {
 
 func (x *TimeBucket) Reset() {
 	*x = TimeBucket{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1078,7 @@ func (x *TimeBucket) String() string {
 func (*TimeBucket) ProtoMessage() {}
 
 func (x *TimeBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1091,7 @@ func (x *TimeBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeBucket.ProtoReflect.Descriptor instead.
 func (*TimeBucket) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TimeBucket) GetUpperBoundMs() float64 {
@@ -1050,7 +1124,7 @@ type Instruction struct {
 
 func (x *Instruction) Reset() {
 	*x = Instruction{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1136,7 @@ func (x *Instruction) String() string {
 func (*Instruction) ProtoMessage() {}
 
 func (x *Instruction) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1149,7 @@ func (x *Instruction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instruction.ProtoReflect.Descriptor instead.
 func (*Instruction) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Instruction) GetContent() isInstruction_Content {
@@ -1160,7 +1234,7 @@ type Acknowledge struct {
 
 func (x *Acknowledge) Reset() {
 	*x = Acknowledge{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1246,7 @@ func (x *Acknowledge) String() string {
 func (*Acknowledge) ProtoMessage() {}
 
 func (x *Acknowledge) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1259,7 @@ func (x *Acknowledge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledge.ProtoReflect.Descriptor instead.
 func (*Acknowledge) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Acknowledge) GetSequence() uint64 {
@@ -1197,15 +1271,17 @@ func (x *Acknowledge) GetSequence() uint64 {
 
 // Probe asks for a ProbeResult, read freshly.
 type Probe struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ProbeId       uint64                 `protobuf:"varint,1,opt,name=probe_id,json=probeId,proto3" json:"probe_id,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	ProbeId uint64                 `protobuf:"varint,1,opt,name=probe_id,json=probeId,proto3" json:"probe_id,omitempty"`
+	// Ask for checks instead of Envoy's status.
+	Checks        bool `protobuf:"varint,2,opt,name=checks,proto3" json:"checks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +1293,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +1306,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Probe) GetProbeId() uint64 {
@@ -1238,6 +1314,13 @@ func (x *Probe) GetProbeId() uint64 {
 		return x.ProbeId
 	}
 	return 0
+}
+
+func (x *Probe) GetChecks() bool {
+	if x != nil {
+		return x.Checks
+	}
+	return false
 }
 
 // Drain makes Envoy refuse new connections and finish what it serves.
@@ -1249,7 +1332,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1344,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1357,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 // Shutdown stops Envoy and the agent for good.
@@ -1288,7 +1371,7 @@ type Shutdown struct {
 
 func (x *Shutdown) Reset() {
 	*x = Shutdown{}
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1383,7 @@ func (x *Shutdown) String() string {
 func (*Shutdown) ProtoMessage() {}
 
 func (x *Shutdown) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1396,7 @@ func (x *Shutdown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shutdown.ProtoReflect.Descriptor instead.
 func (*Shutdown) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Shutdown) GetGraceMs() int64 {
@@ -1333,7 +1416,7 @@ type RenewCertificateRequest struct {
 
 func (x *RenewCertificateRequest) Reset() {
 	*x = RenewCertificateRequest{}
-	mi := &file_agent_proto_msgTypes[16]
+	mi := &file_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1428,7 @@ func (x *RenewCertificateRequest) String() string {
 func (*RenewCertificateRequest) ProtoMessage() {}
 
 func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[16]
+	mi := &file_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1441,7 @@ func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateRequest.ProtoReflect.Descriptor instead.
 func (*RenewCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{16}
+	return file_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RenewCertificateRequest) GetSigningRequest() []byte {
@@ -1380,7 +1463,7 @@ type RenewCertificateResponse struct {
 
 func (x *RenewCertificateResponse) Reset() {
 	*x = RenewCertificateResponse{}
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1475,7 @@ func (x *RenewCertificateResponse) String() string {
 func (*RenewCertificateResponse) ProtoMessage() {}
 
 func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1488,7 @@ func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateResponse.ProtoReflect.Descriptor instead.
 func (*RenewCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{17}
+	return file_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RenewCertificateResponse) GetChain() []byte {
@@ -1444,10 +1527,15 @@ const file_agent_proto_rawDesc = "" +
 	"\renvoy_version\x18\x04 \x01(\tR\fenvoyVersion\"c\n" +
 	"\tHeartbeat\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12:\n" +
-	"\x05envoy\x18\x02 \x01(\v2$.octaviaenvoy.amphora.v1.EnvoyStatusR\x05envoy\"d\n" +
+	"\x05envoy\x18\x02 \x01(\v2$.octaviaenvoy.amphora.v1.EnvoyStatusR\x05envoy\"\xa4\x01\n" +
 	"\vProbeResult\x12\x19\n" +
 	"\bprobe_id\x18\x01 \x01(\x04R\aprobeId\x12:\n" +
-	"\x05envoy\x18\x02 \x01(\v2$.octaviaenvoy.amphora.v1.EnvoyStatusR\x05envoy\"\x95\x04\n" +
+	"\x05envoy\x18\x02 \x01(\v2$.octaviaenvoy.amphora.v1.EnvoyStatusR\x05envoy\x12>\n" +
+	"\x06checks\x18\x03 \x03(\v2&.octaviaenvoy.amphora.v1.ClusterChecksR\x06checks\"a\n" +
+	"\rClusterChecks\x12\x18\n" +
+	"\acluster\x18\x01 \x01(\tR\acluster\x12\x18\n" +
+	"\ahealthy\x18\x02 \x01(\x04R\ahealthy\x12\x1c\n" +
+	"\tunchecked\x18\x03 \x01(\x04R\tunchecked\"\x95\x04\n" +
 	"\vEnvoyStatus\x12@\n" +
 	"\x05state\x18\x01 \x01(\x0e2*.octaviaenvoy.amphora.v1.EnvoyStatus.StateR\x05state\x12\x1b\n" +
 	"\tuptime_ms\x18\x02 \x01(\x03R\buptimeMs\x12\x1a\n" +
@@ -1519,9 +1607,10 @@ const file_agent_proto_rawDesc = "" +
 	"\bshutdown\x18\x04 \x01(\v2!.octaviaenvoy.amphora.v1.ShutdownH\x00R\bshutdownB\t\n" +
 	"\acontent\")\n" +
 	"\vAcknowledge\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\"\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\":\n" +
 	"\x05Probe\x12\x19\n" +
-	"\bprobe_id\x18\x01 \x01(\x04R\aprobeId\"\a\n" +
+	"\bprobe_id\x18\x01 \x01(\x04R\aprobeId\x12\x16\n" +
+	"\x06checks\x18\x02 \x01(\bR\x06checks\"\a\n" +
 	"\x05Drain\"%\n" +
 	"\bShutdown\x12\x19\n" +
 	"\bgrace_ms\x18\x01 \x01(\x03R\agraceMs\"B\n" +
@@ -1547,7 +1636,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_agent_proto_goTypes = []any{
 	(EnvoyStatus_State)(0),           // 0: octaviaenvoy.amphora.v1.EnvoyStatus.State
 	(MemberHealth_State)(0),          // 1: octaviaenvoy.amphora.v1.MemberHealth.State
@@ -1555,48 +1644,50 @@ var file_agent_proto_goTypes = []any{
 	(*Hello)(nil),                    // 3: octaviaenvoy.amphora.v1.Hello
 	(*Heartbeat)(nil),                // 4: octaviaenvoy.amphora.v1.Heartbeat
 	(*ProbeResult)(nil),              // 5: octaviaenvoy.amphora.v1.ProbeResult
-	(*EnvoyStatus)(nil),              // 6: octaviaenvoy.amphora.v1.EnvoyStatus
-	(*HealthReport)(nil),             // 7: octaviaenvoy.amphora.v1.HealthReport
-	(*MemberHealth)(nil),             // 8: octaviaenvoy.amphora.v1.MemberHealth
-	(*ListenerHealth)(nil),           // 9: octaviaenvoy.amphora.v1.ListenerHealth
-	(*StatisticsReport)(nil),         // 10: octaviaenvoy.amphora.v1.StatisticsReport
-	(*ListenerStatistics)(nil),       // 11: octaviaenvoy.amphora.v1.ListenerStatistics
-	(*TimeBucket)(nil),               // 12: octaviaenvoy.amphora.v1.TimeBucket
-	(*Instruction)(nil),              // 13: octaviaenvoy.amphora.v1.Instruction
-	(*Acknowledge)(nil),              // 14: octaviaenvoy.amphora.v1.Acknowledge
-	(*Probe)(nil),                    // 15: octaviaenvoy.amphora.v1.Probe
-	(*Drain)(nil),                    // 16: octaviaenvoy.amphora.v1.Drain
-	(*Shutdown)(nil),                 // 17: octaviaenvoy.amphora.v1.Shutdown
-	(*RenewCertificateRequest)(nil),  // 18: octaviaenvoy.amphora.v1.RenewCertificateRequest
-	(*RenewCertificateResponse)(nil), // 19: octaviaenvoy.amphora.v1.RenewCertificateResponse
+	(*ClusterChecks)(nil),            // 6: octaviaenvoy.amphora.v1.ClusterChecks
+	(*EnvoyStatus)(nil),              // 7: octaviaenvoy.amphora.v1.EnvoyStatus
+	(*HealthReport)(nil),             // 8: octaviaenvoy.amphora.v1.HealthReport
+	(*MemberHealth)(nil),             // 9: octaviaenvoy.amphora.v1.MemberHealth
+	(*ListenerHealth)(nil),           // 10: octaviaenvoy.amphora.v1.ListenerHealth
+	(*StatisticsReport)(nil),         // 11: octaviaenvoy.amphora.v1.StatisticsReport
+	(*ListenerStatistics)(nil),       // 12: octaviaenvoy.amphora.v1.ListenerStatistics
+	(*TimeBucket)(nil),               // 13: octaviaenvoy.amphora.v1.TimeBucket
+	(*Instruction)(nil),              // 14: octaviaenvoy.amphora.v1.Instruction
+	(*Acknowledge)(nil),              // 15: octaviaenvoy.amphora.v1.Acknowledge
+	(*Probe)(nil),                    // 16: octaviaenvoy.amphora.v1.Probe
+	(*Drain)(nil),                    // 17: octaviaenvoy.amphora.v1.Drain
+	(*Shutdown)(nil),                 // 18: octaviaenvoy.amphora.v1.Shutdown
+	(*RenewCertificateRequest)(nil),  // 19: octaviaenvoy.amphora.v1.RenewCertificateRequest
+	(*RenewCertificateResponse)(nil), // 20: octaviaenvoy.amphora.v1.RenewCertificateResponse
 }
 var file_agent_proto_depIdxs = []int32{
 	3,  // 0: octaviaenvoy.amphora.v1.Report.hello:type_name -> octaviaenvoy.amphora.v1.Hello
 	4,  // 1: octaviaenvoy.amphora.v1.Report.heartbeat:type_name -> octaviaenvoy.amphora.v1.Heartbeat
 	5,  // 2: octaviaenvoy.amphora.v1.Report.probe_result:type_name -> octaviaenvoy.amphora.v1.ProbeResult
-	7,  // 3: octaviaenvoy.amphora.v1.Report.health:type_name -> octaviaenvoy.amphora.v1.HealthReport
-	10, // 4: octaviaenvoy.amphora.v1.Report.statistics:type_name -> octaviaenvoy.amphora.v1.StatisticsReport
-	6,  // 5: octaviaenvoy.amphora.v1.Heartbeat.envoy:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus
-	6,  // 6: octaviaenvoy.amphora.v1.ProbeResult.envoy:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus
-	0,  // 7: octaviaenvoy.amphora.v1.EnvoyStatus.state:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus.State
-	8,  // 8: octaviaenvoy.amphora.v1.HealthReport.members:type_name -> octaviaenvoy.amphora.v1.MemberHealth
-	9,  // 9: octaviaenvoy.amphora.v1.HealthReport.listeners:type_name -> octaviaenvoy.amphora.v1.ListenerHealth
-	1,  // 10: octaviaenvoy.amphora.v1.MemberHealth.state:type_name -> octaviaenvoy.amphora.v1.MemberHealth.State
-	11, // 11: octaviaenvoy.amphora.v1.StatisticsReport.listeners:type_name -> octaviaenvoy.amphora.v1.ListenerStatistics
-	12, // 12: octaviaenvoy.amphora.v1.ListenerStatistics.request_time:type_name -> octaviaenvoy.amphora.v1.TimeBucket
-	14, // 13: octaviaenvoy.amphora.v1.Instruction.acknowledge:type_name -> octaviaenvoy.amphora.v1.Acknowledge
-	15, // 14: octaviaenvoy.amphora.v1.Instruction.probe:type_name -> octaviaenvoy.amphora.v1.Probe
-	16, // 15: octaviaenvoy.amphora.v1.Instruction.drain:type_name -> octaviaenvoy.amphora.v1.Drain
-	17, // 16: octaviaenvoy.amphora.v1.Instruction.shutdown:type_name -> octaviaenvoy.amphora.v1.Shutdown
-	2,  // 17: octaviaenvoy.amphora.v1.AmphoraAgent.Connect:input_type -> octaviaenvoy.amphora.v1.Report
-	18, // 18: octaviaenvoy.amphora.v1.AmphoraAgent.RenewCertificate:input_type -> octaviaenvoy.amphora.v1.RenewCertificateRequest
-	13, // 19: octaviaenvoy.amphora.v1.AmphoraAgent.Connect:output_type -> octaviaenvoy.amphora.v1.Instruction
-	19, // 20: octaviaenvoy.amphora.v1.AmphoraAgent.RenewCertificate:output_type -> octaviaenvoy.amphora.v1.RenewCertificateResponse
-	19, // [19:21] is the sub-list for method output_type
-	17, // [17:19] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	8,  // 3: octaviaenvoy.amphora.v1.Report.health:type_name -> octaviaenvoy.amphora.v1.HealthReport
+	11, // 4: octaviaenvoy.amphora.v1.Report.statistics:type_name -> octaviaenvoy.amphora.v1.StatisticsReport
+	7,  // 5: octaviaenvoy.amphora.v1.Heartbeat.envoy:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus
+	7,  // 6: octaviaenvoy.amphora.v1.ProbeResult.envoy:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus
+	6,  // 7: octaviaenvoy.amphora.v1.ProbeResult.checks:type_name -> octaviaenvoy.amphora.v1.ClusterChecks
+	0,  // 8: octaviaenvoy.amphora.v1.EnvoyStatus.state:type_name -> octaviaenvoy.amphora.v1.EnvoyStatus.State
+	9,  // 9: octaviaenvoy.amphora.v1.HealthReport.members:type_name -> octaviaenvoy.amphora.v1.MemberHealth
+	10, // 10: octaviaenvoy.amphora.v1.HealthReport.listeners:type_name -> octaviaenvoy.amphora.v1.ListenerHealth
+	1,  // 11: octaviaenvoy.amphora.v1.MemberHealth.state:type_name -> octaviaenvoy.amphora.v1.MemberHealth.State
+	12, // 12: octaviaenvoy.amphora.v1.StatisticsReport.listeners:type_name -> octaviaenvoy.amphora.v1.ListenerStatistics
+	13, // 13: octaviaenvoy.amphora.v1.ListenerStatistics.request_time:type_name -> octaviaenvoy.amphora.v1.TimeBucket
+	15, // 14: octaviaenvoy.amphora.v1.Instruction.acknowledge:type_name -> octaviaenvoy.amphora.v1.Acknowledge
+	16, // 15: octaviaenvoy.amphora.v1.Instruction.probe:type_name -> octaviaenvoy.amphora.v1.Probe
+	17, // 16: octaviaenvoy.amphora.v1.Instruction.drain:type_name -> octaviaenvoy.amphora.v1.Drain
+	18, // 17: octaviaenvoy.amphora.v1.Instruction.shutdown:type_name -> octaviaenvoy.amphora.v1.Shutdown
+	2,  // 18: octaviaenvoy.amphora.v1.AmphoraAgent.Connect:input_type -> octaviaenvoy.amphora.v1.Report
+	19, // 19: octaviaenvoy.amphora.v1.AmphoraAgent.RenewCertificate:input_type -> octaviaenvoy.amphora.v1.RenewCertificateRequest
+	14, // 20: octaviaenvoy.amphora.v1.AmphoraAgent.Connect:output_type -> octaviaenvoy.amphora.v1.Instruction
+	20, // 21: octaviaenvoy.amphora.v1.AmphoraAgent.RenewCertificate:output_type -> octaviaenvoy.amphora.v1.RenewCertificateResponse
+	20, // [20:22] is the sub-list for method output_type
+	18, // [18:20] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1611,7 +1702,7 @@ func file_agent_proto_init() {
 		(*Report_Health)(nil),
 		(*Report_Statistics)(nil),
 	}
-	file_agent_proto_msgTypes[11].OneofWrappers = []any{
+	file_agent_proto_msgTypes[12].OneofWrappers = []any{
 		(*Instruction_Acknowledge)(nil),
 		(*Instruction_Probe)(nil),
 		(*Instruction_Drain)(nil),
@@ -1623,7 +1714,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

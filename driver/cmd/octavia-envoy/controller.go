@@ -205,7 +205,7 @@ func (c *controller) newCertificates(registry prometheus.Registerer) error {
 
 func (c *controller) newReconciler(fleet *amphora.Fleet, registry prometheus.Registerer) {
 	publisher := publish.New(c.xds, fleet, c.logger)
-	publisher.Metrics = publish.NewMetrics(registry)
+	publisher.Metrics, publisher.Checks = publish.NewMetrics(registry), fleet
 	options := reconcile.Options{
 		Store: c.store, Octavia: c.agent, Amphorae: c.amphorae, Publisher: publisher, Gone: c.statistics.Forget,
 		Elsewhere: fleet.Elsewhere,
