@@ -45,7 +45,17 @@ func (e *envoy) dumped() (map[string]string, error) {
 				if l.GetErrorState() != nil || l.GetWarmingState() != nil || l.GetActiveState() == nil {
 					return nil, fmt.Errorf("listener %s is not only active: %v", l.GetName(), l.GetErrorState())
 				}
-				versions["listener "+l.GetName()] = l.GetActiveState().GetVersionInfo()
+				// Not its version_info: a listener that was changed in place has that of the one that it was made from
+				// (ListenerImpl::newListenerWithFilterChain, Envoy 1.40). What it holds tells.
+				body, err := l.GetActiveState().GetListener().UnmarshalNew()
+				if err != nil {
+					return nil, err
+				}
+				res, err := server.NewResource(resource.ListenerType, body)
+				if err != nil {
+					return nil, err
+				}
+				versions["listener "+l.GetName()] = res.Version
 			}
 		case *adminv3.ClustersConfigDump:
 			if n := len(config.GetDynamicWarmingClusters()); n > 0 {

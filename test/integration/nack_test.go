@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,7 +13,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
+	"github.com/octavia-envoy/octavia-envoy/xds/server"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
@@ -127,4 +131,46 @@ func TestRefusedClusterIsUnavailableAlone(t *testing.T) {
 	}
 	c.accepted("amphora-1", want())
 	serves(t, bad, "m1")
+}
+
+// What Envoy took from a message with a bad listener beside it, it does not count among what it holds when it reconnects.
+// Back at the former version meanwhile, it would be believed to have that.
+func TestGoodPartOfARefusalIsNotMistakenAfterReconnection(t *testing.T) {
+	ca := testkit.NewAuthority(t)
+	w := &warming{}
+	c := startController(t, ca, w, "", nil)
+	way := startRelay(t, c.address)
+	w.envoy = startEnvoy(t, ca, "amphora-1", "amphora-1", way.address())
+	l, bad, other := listener(t, "l1", "p1"), listener(t, "l2", "p1"), listener(t, "l3", "p1")
+	p := pool("p1", member(t, "m1"))
+	former := translated(t, []model.Listener{l, other}, p)
+	c.accepted("amphora-1", translated(t, []model.Listener{l}, p))
+
+	l.AllowedCIDRs = []string{"127.0.0.0/8"}
+	broken := translated(t, []model.Listener{l, bad}, p)
+	broken.Listeners["l2"].Address = broken.Listeners["l1"].GetAddress()
+	refusedBecause(t, c.publish("amphora-1", broken), resource.ListenerType, "l2", "duplicate address")
+	// Messages are in order: with the answer to this one, those that followed the refusal are answered.
+	c.accepted("amphora-1", translated(t, []model.Listener{l, other}, p))
+
+	way.lead("127.0.0.1:1")
+	testkit.Until(t, "disconnected", func() bool { state, _ := c.server.NodeState("amphora-1"); return !state.Connected })
+	done := testkit.Run(t, func(ctx context.Context) error {
+		_, err := c.publisher.Publish(ctx, "amphora-1", former)
+		return err
+	})
+	testkit.Until(t, "the former version is wanted", func() bool {
+		res, err := server.NewResource(resource.ListenerType, former.Listeners["l1"])
+		must(t, err)
+		return c.server.Versions("amphora-1", resource.ListenerType)["l1"] == res.Version
+	})
+	way.lead(c.address)
+	testkit.Eventually(t, func() error {
+		diff, err := w.envoy.holds(c, "amphora-1", former)
+		if err == nil && diff != "" {
+			err = errors.New(diff)
+		}
+		return err
+	})
+	done()
 }

@@ -121,3 +121,22 @@ func httpHealthCheck() []*corev3.HealthCheck {
 		HealthChecker: &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: &corev3.HealthCheck_HttpHealthCheck{Path: slowPath}},
 	}}
 }
+
+// What Envoy serves with after it has changed a listener in place is what it acknowledged.
+func TestListenerChangedInPlaceIsInEffect(t *testing.T) {
+	c, e, _ := fixture(t)
+	l, p := listener(t, "l1", "p1"), pool("p1", member(t, "m1"))
+	for i, cidrs := range [][]string{nil, {"127.0.0.0/8"}, {"127.0.0.0/8", "10.0.0.0/8"}, nil} {
+		l.AllowedCIDRs = cidrs
+		want := translated(t, []model.Listener{l}, p)
+		c.accepted("amphora-1", want)
+		if n := e.stat("listener_manager.listener_in_place_updated"); n != i {
+			t.Fatalf("%d changes in place, want %d", n, i)
+		}
+		diff, err := e.holds(c, "amphora-1", want)
+		must(t, err)
+		if diff != "" {
+			t.Fatalf("allowed CIDRs %v: what Envoy holds (-want +got):\n%s", cidrs, diff)
+		}
+	}
+}

@@ -13,7 +13,8 @@
 //   - A name that is subscribed again is sent again, as the protocol says; see
 //     https://github.com/envoyproxy/go-control-plane/issues/1450.
 //   - After a NACK of several routes, endpoints or secrets in one message, each is sent alone: Envoy stops at the first
-//     bad one, and neither names it nor says which of the others it took.
+//     bad one, and neither names it nor says which of the others it took. After that of several clusters or listeners, the
+//     good ones are sent again: Envoy uses them, but would not count them among what it holds when it reconnects.
 //
 // The port must not be opened before the store has been loaded: main calls Serve only then.
 package server

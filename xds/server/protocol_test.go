@@ -181,6 +181,9 @@ func TestRefusedIsRevertedAndTriedAgainOnce(t *testing.T) {
 		resp, err := c.stream.Recv()
 		must(t, err)
 		c.nack(resp, "Error adding/updating cluster(s) a: no good, really")
+		if len(resp.GetResources()) > 1 {
+			c.ack(c.expect([]string{"b"}, nil))
+		}
 		err = wait(f, map[Key]string{key("a"): bad.Version, key("b"): other.Version})
 		var nack *NACKError
 		if !errors.As(err, &nack) {
@@ -200,6 +203,26 @@ func TestRefusedIsRevertedAndTriedAgainOnce(t *testing.T) {
 	c.ack(c.expect([]string{"a"}, nil))
 	must(t, wait(f, map[Key]string{key("a"): better.Version}))
 	equal(t, len(f.Rejections("n")), 0)
+}
+
+// Envoy uses what is good in a message that it refuses, but says after a reconnection that it has what it had before: only
+// what is in a message that it accepts is noted. So that is sent once more, and removals too.
+func TestGoodPartOfARefusalIsSentAgain(t *testing.T) {
+	f := start(t, nil)
+	f.Update("n", resource.ClusterType, map[string]*Resource{"a": cluster(t, "a", 1), "gone": cluster(t, "gone", 1)}, nil)
+	c := f.connect(t, "n")
+	c.ask(resource.ClusterType)
+	c.ack(c.expect([]string{"a", "gone"}, nil))
+	testkit.Until(t, "acknowledged", func() bool { return len(f.Held("n", resource.ClusterType)) == 2 })
+
+	better := cluster(t, "a", 2)
+	f.Update("n", resource.ClusterType, map[string]*Resource{"a": better, "b": cluster(t, "b", 1)}, []string{"gone"})
+	c.nack(c.expect([]string{"a", "b"}, []string{"gone"}), "Error adding/updating cluster(s) b: no good")
+	again := c.expect([]string{"a"}, []string{"gone"})
+	equal(t, again.GetResources()[0].GetVersion(), better.Version)
+	c.ack(again)
+	must(t, wait(f, map[Key]string{key("a"): better.Version}, key("gone")))
+	equal(t, f.Held("n", resource.ClusterType), map[string]string{"a": better.Version})
 }
 
 func TestRefusedNewcomerIsForgotten(t *testing.T) {

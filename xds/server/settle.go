@@ -38,8 +38,10 @@ func (st *stream) accepted(typeURL string, h *held, message sent) {
 }
 
 // refused handles a NACK. Clusters and listeners are taken one by one, those that failed are named in the text, and the
-// others count as acknowledged. For all other types Envoy stops at the first that is bad and says not which: unless there
-// was only one, each is sent again alone.
+// others count as acknowledged. But Envoy notes versions and removals only of messages that it accepts
+// (DeltaSubscriptionState::handleGoodResponse, Envoy 1.40): after a reconnection it would say that it has what it had before. So
+// the others are sent again, which changes nothing but that. For all other types Envoy stops at the first that is bad and
+// says not which: unless there was only one, each is sent again alone.
 func (st *stream) refused(typeURL string, h *held, message sent, text string) {
 	names := slices.Concat(slices.Sorted(maps.Keys(message.set)), message.removed)
 	reasons := parseNACK(text, names)
@@ -57,13 +59,16 @@ func (st *stream) refused(typeURL string, h *held, message sent, text string) {
 			st.reject(typeURL, name, version, sentence(typeURL, reason))
 		case oneByOne:
 			taken.set[name] = version
+			if d := st.node.desired[typeURL]; d != nil && d.resources[name] != nil {
+				delete(h.told, name)
+			} // otherwise its removal follows
 		default:
 			delete(h.told, name)
 			h.alone[name] = struct{}{}
 		}
 	}
-	if len(message.set) > 0 && !oneByOne {
-		// The removals may not have been reached: they stay to be sent again. A message of removals only is not repeated,
+	if len(message.set) > 0 {
+		// The removals may not have been reached, or not noted: they stay to be sent again. A message of removals only is not repeated,
 		// or a NACK of it would repeat for ever.
 		taken.removed = nil
 		for _, name := range message.removed {
