@@ -140,6 +140,8 @@ type Reconciler struct {
 	wake    chan struct{}
 	slots   chan struct{}
 	metrics metrics
+	// translator remembers the load balancers that change.
+	translator *translate.Translator
 
 	mu sync.Mutex
 	// working holds the load balancers that a goroutine works on.
@@ -157,7 +159,7 @@ func New(options Options) *Reconciler {
 		Options: options,
 		wake:    make(chan struct{}, 1),
 		slots:   make(chan struct{}, options.Parallel),
-		metrics: newMetrics(options.Registry),
+		metrics: newMetrics(options.Registry), translator: translate.NewTranslator(),
 		working: map[string]bool{}, revisions: map[string]int64{},
 	}
 }
