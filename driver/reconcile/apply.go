@@ -35,7 +35,7 @@ func (r *Reconciler) bringAbout(
 	if len(amphorae) == 0 {
 		return nil, errors.New("the load balancer has no amphora")
 	}
-	resources, rejected := r.translate(tree)
+	resources, rejected := r.translate(tree, r.translator.LoadBalancer)
 	ctx, stay := r.whileHere(ctx, tree.ID)
 	defer stay()
 	for _, amphora := range amphorae {
@@ -55,9 +55,14 @@ func (r *Reconciler) bringAbout(
 }
 
 // translate returns what can be served and the reasons for what cannot.
-func (r *Reconciler) translate(tree *model.LoadBalancer) (*translate.Resources, map[model.Ref]string) {
+func (r *Reconciler) translate(
+	tree *model.LoadBalancer, translator func(*model.LoadBalancer) (*translate.Resources, error),
+) (*translate.Resources, map[model.Ref]string) {
 	rejected := map[model.Ref]string{}
-	resources, err := translate.LoadBalancer(tree)
+	if r.Mutate != nil {
+		translator = translate.LoadBalancer // what is spoiled must not be what others are given, too
+	}
+	resources, err := translator(tree)
 	for _, problem := range translate.Problems(err) {
 		reason := problem.Reason // the owner's name comes before it, see reasons
 		if problem.Field != "" {

@@ -55,7 +55,7 @@ func (r *Reconciler) asPublished(ctx context.Context, tree *model.LoadBalancer) 
 	if r.Staples != nil {
 		r.Staples.Fill(ctx, tree)
 	}
-	resources, _ := r.translate(tree)
+	resources, _ := r.translate(tree, translate.LoadBalancer)
 	return resources
 }
 

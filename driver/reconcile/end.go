@@ -101,6 +101,7 @@ func (r *Reconciler) deleteAmphorae(ctx context.Context, id string) error {
 
 // release forgets what is kept for a load balancer that is gone.
 func (r *Reconciler) release(id string) {
+	r.translator.Forget(id)
 	if r.Staples != nil {
 		r.Staples.Forget(id)
 	}

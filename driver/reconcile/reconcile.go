@@ -141,6 +141,8 @@ type Reconciler struct {
 	wake    chan struct{}
 	turns   *fair.Turns
 	metrics metrics
+	// translator remembers the load balancers that change.
+	translator *translate.Translator
 
 	mu sync.Mutex
 	// working holds the load balancers that a goroutine works on.
@@ -159,7 +161,7 @@ func New(options Options) *Reconciler {
 		Options: options,
 		wake:    make(chan struct{}, 1),
 		turns:   turns,
-		metrics: newMetrics(options.Registry, turns.Waiting),
+		metrics: newMetrics(options.Registry, turns.Waiting), translator: translate.NewTranslator(),
 		working: map[string]bool{}, revisions: map[string]int64{},
 	}
 }

@@ -69,7 +69,7 @@ func (r *run) awaits(key server.Key, have string) bool {
 		return false
 	}
 	awaits := false
-	walk(r.want.All(key.TypeURL)[key.Name].ProtoReflect(), nil, func(text string) {
+	walk(r.want.All(key.TypeURL)[key.Name].ProtoReflect(), func(text string) {
 		if _, late := r.late[text]; late {
 			awaits = true
 		}

@@ -148,11 +148,11 @@ func marshal(resources *translate.Resources) (map[string]map[string]*server.Reso
 	for _, typeURL := range translate.TypeURLs() {
 		byName := map[string]*server.Resource{}
 		for name, message := range resources.All(typeURL) {
-			res, err := server.NewResource(typeURL, message)
+			wire, err := resources.Wire(translate.Key{TypeURL: typeURL, Name: name})
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
+				return nil, fmt.Errorf("%s: %w", server.Kind(typeURL), err)
 			}
-			byName[name] = res
+			byName[name] = server.Marshalled(typeURL, message, wire.Bytes, wire.Version)
 		}
 		all[typeURL] = byName
 	}

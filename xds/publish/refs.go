@@ -4,10 +4,7 @@ import (
 	"fmt"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -32,34 +29,22 @@ func (r *run) dropUnasked(typeURL string, waiting map[server.Key]string) {
 // asked lists the names that the wanted clusters and listeners which were not refused ask for of a type.
 func (r *run) asked(typeURL string) map[string]struct{} {
 	asked := map[string]struct{}{}
-	for name, cluster := range r.want.Clusters {
-		if r.refused(resource.ClusterType, name) {
-			continue
-		}
-		switch typeURL {
-		case resource.EndpointType:
-			if cluster.GetType() == clusterv3.Cluster_EDS {
-				asked[edsName(cluster)] = struct{}{}
+	ask := func(key translate.Key) {
+		for _, named := range r.want.Named(key) {
+			if named.TypeURL == typeURL {
+				asked[named.Name] = struct{}{}
 			}
-		case resource.SecretType:
-			walk(cluster.ProtoReflect(), func(m proto.Message) { addSecret(m, asked) }, nil)
 		}
 	}
-	if typeURL == resource.EndpointType {
-		return asked
-	}
-	for name, listener := range r.want.Listeners {
-		if r.refused(resource.ListenerType, name) {
-			continue
+	for name := range r.want.Clusters {
+		if typeURL != resource.RouteType && !r.refused(resource.ClusterType, name) {
+			ask(translate.Key{TypeURL: resource.ClusterType, Name: name})
 		}
-		walk(listener.ProtoReflect(), func(m proto.Message) {
-			if rds, ok := m.(*hcmv3.Rds); ok && typeURL == resource.RouteType {
-				asked[rds.GetRouteConfigName()] = struct{}{}
-			}
-			if typeURL == resource.SecretType {
-				addSecret(m, asked)
-			}
-		}, nil)
+	}
+	for name := range r.want.Listeners {
+		if typeURL != resource.EndpointType && !r.refused(resource.ListenerType, name) {
+			ask(translate.Key{TypeURL: resource.ListenerType, Name: name})
+		}
 	}
 	return asked
 }
@@ -75,12 +60,6 @@ func edsName(cluster *clusterv3.Cluster) string {
 		return name
 	}
 	return cluster.GetName()
-}
-
-func addSecret(m proto.Message, names map[string]struct{}) {
-	if secret, ok := m.(*tlsv3.SdsSecretConfig); ok && secret.GetSdsConfig() != nil {
-		names[secret.GetName()] = struct{}{}
-	}
 }
 
 // inUse tells what must not be removed although it is not wanted: what the older versions refer to that stay in effect
@@ -114,7 +93,7 @@ func (r *run) follow(key server.Key, texts map[string]struct{}) error {
 		return fmt.Errorf("read %s: %w", key, err)
 	}
 	var found []string
-	walk(message.ProtoReflect(), nil, func(text string) {
+	walk(message.ProtoReflect(), func(text string) {
 		if _, seen := texts[text]; !seen {
 			texts[text] = struct{}{}
 			found = append(found, text)
@@ -130,26 +109,21 @@ func (r *run) follow(key server.Key, texts map[string]struct{}) error {
 	return nil
 }
 
-// walk calls onMessage for a message and all in it, also inside of Any, and onText for every text.
-func walk(m protoreflect.Message, onMessage func(proto.Message), onText func(string)) {
+// walk calls onText for every text in a message, also inside of Any.
+func walk(m protoreflect.Message, onText func(string)) {
 	if packed, ok := m.Interface().(*anypb.Any); ok {
 		// What is not known to us cannot be ours.
 		if inner, err := packed.UnmarshalNew(); err == nil {
-			walk(inner.ProtoReflect(), onMessage, onText)
+			walk(inner.ProtoReflect(), onText)
 		}
 		return
-	}
-	if onMessage != nil {
-		onMessage(m.Interface())
 	}
 	value := func(fd protoreflect.FieldDescriptor, v protoreflect.Value) {
 		switch fd.Kind() {
 		case protoreflect.MessageKind, protoreflect.GroupKind:
-			walk(v.Message(), onMessage, onText)
+			walk(v.Message(), onText)
 		case protoreflect.StringKind:
-			if onText != nil {
-				onText(v.String())
-			}
+			onText(v.String())
 		}
 	}
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {

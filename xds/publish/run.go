@@ -259,14 +259,15 @@ func (r *run) remove(typeURL string, keep func(server.Key) bool) []server.Key {
 	}
 	var names []string
 	var gone []server.Key
-	for _, name := range slices.Sorted(maps.Keys(candidates)) {
-		key := server.Key{TypeURL: typeURL, Name: name}
-		if _, wanted := r.resources[typeURL][name]; wanted || keep(key) {
-			continue
+	for name := range candidates {
+		if _, wanted := r.resources[typeURL][name]; !wanted && !keep(server.Key{TypeURL: typeURL, Name: name}) {
+			names = append(names, name)
 		}
-		names = append(names, name)
-		if typeURL == resource.ClusterType || typeURL == resource.ListenerType {
-			gone = append(gone, key)
+	}
+	slices.Sort(names)
+	if typeURL == resource.ClusterType || typeURL == resource.ListenerType {
+		for _, name := range names {
+			gone = append(gone, server.Key{TypeURL: typeURL, Name: name})
 		}
 	}
 	if len(names) > 0 {

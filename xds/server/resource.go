@@ -27,11 +27,16 @@ func NewResource(typeURL string, message proto.Message) (*Resource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshal %s: %w", Kind(typeURL), err)
 	}
-	res := &Resource{Version: cache.HashResource(bytes), body: &anypb.Any{TypeUrl: typeURL, Value: bytes}}
+	return Marshalled(typeURL, message, bytes, cache.HashResource(bytes)), nil
+}
+
+// Marshalled is NewResource for a message whose bytes, marshalled deterministically, and their hash are known.
+func Marshalled(typeURL string, message proto.Message, bytes []byte, version string) *Resource {
+	res := &Resource{Version: version, body: &anypb.Any{TypeUrl: typeURL, Value: bytes}}
 	if cluster, ok := message.(*clusterv3.Cluster); ok && cluster.GetType() == clusterv3.Cluster_EDS {
 		res.endpoints = cmp.Or(cluster.GetEdsClusterConfig().GetServiceName(), cluster.GetName())
 	}
-	return res, nil
+	return res
 }
 
 // Message returns a copy of the resource.

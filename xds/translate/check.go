@@ -26,15 +26,47 @@ import (
 // check holds the resources against each other: what one names must be there, and everything must have an owner. Envoy
 // does not: it takes a route to a cluster that it does not know and answers 503.
 func check(r *Resources) []*ValidationError {
+	return checkWith(r, func(key Key) ([]reference, error) { return references(r.message(key)) })
+}
+
+// checkMade is check, which reads no resource again whose references are known.
+func checkMade(r *Resources) []*ValidationError { return checkWith(r, r.references) }
+
+// references lists what a resource names.
+func (r *Resources) references(key Key) ([]reference, error) {
+	message := r.message(key)
+	if made := r.made[key]; made != nil && made.message == message {
+		return made.references, made.unreadable
+	}
+	return references(message)
+}
+
+// Named returns the resources that one names, in order of their place in it: those that Envoy asks for because of it.
+func (r *Resources) Named(key Key) []Key {
+	all, _ := r.references(key) // what cannot be read names nothing
+	keys := make([]Key, 0, len(all))
+	for _, one := range all {
+		keys = append(keys, one.to)
+	}
+	return keys
+}
+
+func checkWith(r *Resources, references func(Key) ([]reference, error)) []*ValidationError {
 	c := &checker{resources: r}
-	for _, name := range slices.Sorted(maps.Keys(r.Listeners)) {
-		c.report(Key{resourcev3.ListenerType, name}, c.listener(r.Listeners[name]))
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.Routes)) {
-		c.report(Key{resourcev3.RouteType, name}, c.routes(r.Routes[name]))
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.Clusters)) {
-		c.report(Key{resourcev3.ClusterType, name}, c.cluster(r.Clusters[name]))
+	for _, typeURL := range []string{resourcev3.ListenerType, resourcev3.RouteType, resourcev3.ClusterType} {
+		for _, name := range slices.Sorted(maps.Keys(r.All(typeURL))) {
+			key := Key{typeURL, name}
+			named, err := references(key)
+			for i := 0; err == nil && i < len(named); i++ {
+				if r.message(named[i].to) == nil {
+					err = fmt.Errorf("%s %q, which is not there", named[i].how, named[i].to.Name)
+				}
+			}
+			if err == nil && typeURL == resourcev3.RouteType && r.Listeners[name] == nil {
+				err = errors.New("no listener uses it")
+			}
+			c.report(key, err)
+		}
 	}
 	c.owners()
 	return c.problems
@@ -51,105 +83,123 @@ func (c *checker) report(key Key, err error) {
 	}
 }
 
-func (c *checker) listener(listener *listenerv3.Listener) error {
+// reference is what a resource needs beside itself, and how it says so.
+type reference struct {
+	to  Key
+	how string
+}
+
+// references lists what a resource names.
+func references(message proto.Message) ([]reference, error) {
+	switch message := message.(type) {
+	case *listenerv3.Listener:
+		return listenerReferences(message)
+	case *routev3.RouteConfiguration:
+		return routeReferences(message), nil
+	case *clusterv3.Cluster:
+		return clusterReferences(message)
+	}
+	return nil, nil
+}
+
+func listenerReferences(listener *listenerv3.Listener) ([]reference, error) {
+	var all []reference
 	for _, filter := range listener.GetListenerFilters() {
-		if err := c.udpProxy(filter); err != nil {
-			return err
+		found, err := udpReferences(filter)
+		if err != nil {
+			return nil, fmt.Errorf("filter %s: %w", filter.GetName(), err)
 		}
+		all = append(all, found...)
 	}
 	for _, chain := range listener.GetFilterChains() {
-		if err := c.secrets(chain.GetTransportSocket()); err != nil {
-			return err
+		secrets, err := secretReferences(chain.GetTransportSocket())
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, secrets...)
 		for _, filter := range chain.GetFilters() {
 			message, err := filter.GetTypedConfig().UnmarshalNew()
 			if err != nil {
-				return fmt.Errorf("filter %s: %w", filter.GetName(), err)
+				return nil, fmt.Errorf("filter %s: %w", filter.GetName(), err)
 			}
 			switch config := message.(type) {
 			case *hcmv3.HttpConnectionManager:
-				if name := config.GetRds().GetRouteConfigName(); c.resources.Routes[name] == nil {
-					return fmt.Errorf("it uses the route configuration %q, which is not there", name)
-				}
+				name := config.GetRds().GetRouteConfigName()
+				all = append(all, reference{Key{resourcev3.RouteType, name}, "it uses the route configuration"})
 			case *tcpproxyv3.TcpProxy:
-				if name := config.GetCluster(); c.resources.Clusters[name] == nil {
-					return fmt.Errorf("it uses the cluster %q, which is not there", name)
-				}
+				all = append(all, reference{Key{resourcev3.ClusterType, config.GetCluster()}, "it uses the cluster"})
 			}
 		}
 	}
-	return nil
+	return all, nil
 }
 
-// udpProxy follows a UDP proxy to its cluster: the one action of its matcher.
-func (c *checker) udpProxy(filter *listenerv3.ListenerFilter) error {
+// udpReferences follows a UDP proxy to its cluster: the one action of its matcher.
+func udpReferences(filter *listenerv3.ListenerFilter) ([]reference, error) {
 	proxy, route := &udpproxyv3.UdpProxyConfig{}, &udpproxyv3.Route{}
 	if !filter.GetTypedConfig().MessageIs(proxy) {
-		return nil
+		return nil, nil
 	}
 	if err := filter.GetTypedConfig().UnmarshalTo(proxy); err != nil {
-		return fmt.Errorf("filter %s: %w", filter.GetName(), err)
+		return nil, err
 	}
 	action := proxy.GetMatcher().GetOnNoMatch()
 	if matchers := proxy.GetMatcher().GetMatcherList().GetMatchers(); len(matchers) > 0 {
 		action = matchers[0].GetOnMatch()
 	}
 	if err := action.GetAction().GetTypedConfig().UnmarshalTo(route); err != nil {
-		return fmt.Errorf("filter %s: %w", filter.GetName(), err)
+		return nil, err
 	}
-	if name := route.GetCluster(); c.resources.Clusters[name] == nil {
-		return fmt.Errorf("it uses the cluster %q, which is not there", name)
-	}
-	return nil
+	return []reference{{Key{resourcev3.ClusterType, route.GetCluster()}, "it uses the cluster"}}, nil
 }
 
-func (c *checker) routes(routes *routev3.RouteConfiguration) error {
+func routeReferences(routes *routev3.RouteConfiguration) []reference {
+	var all []reference
 	for _, host := range routes.GetVirtualHosts() {
 		for _, route := range host.GetRoutes() {
-			name := route.GetRoute().GetCluster()
-			if route.GetRoute() != nil && name != MetricsCluster && c.resources.Clusters[name] == nil {
-				return fmt.Errorf("it leads to the cluster %q, which is not there", name)
+			if name := route.GetRoute().GetCluster(); route.GetRoute() != nil && name != MetricsCluster {
+				all = append(all, reference{Key{resourcev3.ClusterType, name}, "it leads to the cluster"})
 			}
 		}
 	}
-	if c.resources.Listeners[routes.GetName()] == nil {
-		return errors.New("no listener uses it")
-	}
-	return nil
+	return all
 }
 
-func (c *checker) cluster(cluster *clusterv3.Cluster) error {
-	name := cluster.GetEdsClusterConfig().GetServiceName()
-	assignment := c.resources.Endpoints[name]
-	if assignment == nil {
-		return fmt.Errorf("its endpoints %q are not there", name)
-	}
+func clusterReferences(cluster *clusterv3.Cluster) ([]reference, error) {
+	service := cmp.Or(cluster.GetEdsClusterConfig().GetServiceName(), cluster.GetName())
+	all := []reference{{Key{resourcev3.EndpointType, service}, "its endpoints are"}}
+	sockets := []*corev3.TransportSocket{cluster.GetTransportSocket()}
 	for _, match := range cluster.GetTransportSocketMatches() {
-		if err := c.secrets(match.GetTransportSocket()); err != nil {
-			return err
-		}
+		sockets = append(sockets, match.GetTransportSocket())
 	}
-	return c.secrets(cluster.GetTransportSocket())
+	for _, socket := range sockets {
+		secrets, err := secretReferences(socket)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, secrets...)
+	}
+	return all, nil
 }
 
-// secrets follows a transport socket to its secrets: Envoy waits for one that is not there, and says nothing.
-func (c *checker) secrets(socket *corev3.TransportSocket) error {
+// secretReferences follows a transport socket to its secrets: Envoy waits for one that is not there, and says nothing.
+func secretReferences(socket *corev3.TransportSocket) ([]reference, error) {
 	if socket == nil {
-		return nil
+		return nil, nil
 	}
 	message, err := socket.GetTypedConfig().UnmarshalNew()
 	if err != nil {
-		return fmt.Errorf("transport socket %s: %w", socket.GetName(), err)
+		return nil, fmt.Errorf("transport socket %s: %w", socket.GetName(), err)
 	}
+	var all []reference
 	for _, secret := range sdsSecrets(message) {
-		if c.resources.Secrets[secret.GetName()] == nil {
-			return fmt.Errorf("it uses the secret %q, which is not there", secret.GetName())
-		}
+		all = append(all, reference{Key{resourcev3.SecretType, secret.GetName()}, "it uses the secret"})
 	}
 	if wrapper, ok := message.(*proxyprotocolv3.ProxyProtocolUpstreamTransport); ok {
-		return c.secrets(wrapper.GetTransportSocket())
+		inner, err := secretReferences(wrapper.GetTransportSocket())
+		return append(all, inner...), err
 	}
-	return nil
+	return all, nil
 }
 
 // sdsSecrets returns the references to secrets of a TLS context; none for what is no TLS context.

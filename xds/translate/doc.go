@@ -5,6 +5,11 @@
 // It is pure: no clock, no network, no state. The same tree gives the same bytes, so that a version can be a hash of them
 // and a restarted controller pushes nothing.
 //
+// Every listener and pool is translated by itself, and sees of the load balancer only the facts, of the pools only those that it
+// refers to, and their members only where its resources hold them (dependsOnMembers). That is what a Translator builds on, which
+// does the same work again and again: of what it has seen the same of before, it takes the former resources, bytes and all.
+// What is to depend on something else has to have that in its inputs, see facts and assembly; TestTranslatorIsFresh fails otherwise.
+//
 // # What depends on what
 //
 // A listener's bytes hold nothing of pools and members, because Envoy drains a listener that changes:

@@ -49,12 +49,18 @@ func (t *translation) speaksHTTP3(listener *model.Listener) bool {
 	if demandsStaple(listener.DefaultTLSContainer) || slices.ContainsFunc(listener.SNIContainers, demandsStaple) {
 		return false
 	}
-	for i := range t.lb.Listeners {
-		if other := &t.lb.Listeners[i]; other.Protocol == model.ProtocolUDP && other.ProtocolPort == listener.ProtocolPort {
-			return false
+	return !t.udpPorts[listener.ProtocolPort]
+}
+
+// udpPorts are those of a load balancer's UDP listeners.
+func udpPorts(lb *model.LoadBalancer) map[int]bool {
+	ports := map[int]bool{}
+	for i := range lb.Listeners {
+		if lb.Listeners[i].Protocol == model.ProtocolUDP {
+			ports[lb.Listeners[i].ProtocolPort] = true
 		}
 	}
-	return true
+	return ports
 }
 
 // offerHTTP3 tells clients that they may come by HTTP/3 for a day (RFC 7838), in place of what a member says of its own

@@ -11,28 +11,25 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
-// listeners adds the listeners that pass their checks, with their routes and clusters.
-func (t *translation) listeners() {
-	ids := map[string]bool{}
-	ports := map[portOf]bool{}
-	for _, listener := range sorted(t.lb.Listeners, func(l *model.Listener) string { return l.ID }) {
-		before := len(t.problems)
-		t.checkListener(listener, ids, ports)
-		if len(t.problems) > before {
-			continue
+// listener adds a listener that passes its checks, with its routes and clusters.
+func (t *translation) listener(listener *model.Listener, taken taken) {
+	if t.checkListener(listener, taken); len(t.problems) > 0 {
+		return
+	}
+	owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
+	if err := t.serve(listener); err != nil {
+		var problem *ValidationError
+		if !errors.As(err, &problem) {
+			problem = refused(owner, err)
 		}
-		if err := t.listener(listener); err != nil {
-			owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
-			var problem *ValidationError
-			if !errors.As(err, &problem) {
-				problem = refused(owner, err)
-			}
-			t.problem(problem)
-		}
+		t.problem(problem)
+	}
+	if terminates(listener) && t.out.Listeners[listener.ID] != nil {
+		t.noteCiphers(owner, listener.TLSVersions, listener.TLSCiphers)
 	}
 }
 
-func (t *translation) listener(listener *model.Listener) error {
+func (t *translation) serve(listener *model.Listener) error {
 	pool := t.pools[listener.DefaultPoolID]
 	var filters []*listenerv3.Filter
 	var udp *listenerv3.ListenerFilter

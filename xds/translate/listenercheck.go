@@ -16,35 +16,59 @@ type portOf struct {
 	udp    bool
 }
 
+// taken says what of a listener one before it has: its id, its port.
+type taken struct{ id, port bool }
+
+// claims notes the ids and ports of the listeners so far.
+type claims struct {
+	ids   map[string]bool
+	ports map[portOf]bool
+}
+
+// claim takes the id of a listener, and its port unless it can have none.
+func (c claims) claim(listener *model.Listener) taken {
+	port := portOf{listener.ProtocolPort, listener.Protocol == model.ProtocolUDP}
+	already := taken{id: c.ids[listener.ID]}
+	c.ids[listener.ID] = true
+	if speaks(listener.Protocol) && checkPort(listener.ProtocolPort) == nil {
+		already.port = c.ports[port]
+		c.ports[port] = true
+	}
+	return already
+}
+
+// speaks reports whether a listener can have that protocol.
+func speaks(protocol string) bool {
+	switch protocol {
+	case model.ProtocolHTTP, model.ProtocolTerminatedHTTPS, model.ProtocolHTTPS, model.ProtocolTCP, model.ProtocolUDP,
+		model.ProtocolPrometheus:
+		return true
+	}
+	return false
+}
+
 // checkListener reports everything about a listener that cannot be served.
-func (t *translation) checkListener(listener *model.Listener, ids map[string]bool, ports map[portOf]bool) {
+func (t *translation) checkListener(listener *model.Listener, taken taken) {
 	refuse := func(field, reason string) {
 		owner := model.Ref{Kind: model.KindListener, ID: listener.ID}
 		t.problem(&ValidationError{Owner: owner, Field: field, Reason: reason})
 	}
 	if err := checkID(listener.ID); err != nil {
 		refuse("listener_id", err.Error())
-	} else if ids[listener.ID] {
+	} else if taken.id {
 		refuse("listener_id", "the load balancer has another listener with this id")
 	}
-	ids[listener.ID] = true
-	port := portOf{listener.ProtocolPort, listener.Protocol == model.ProtocolUDP}
-	known := false
-	switch listener.Protocol {
-	case model.ProtocolHTTP, model.ProtocolTerminatedHTTPS, model.ProtocolHTTPS, model.ProtocolTCP, model.ProtocolUDP,
-		model.ProtocolPrometheus:
-		known = true
-	case model.ProtocolSCTP:
+	switch {
+	case speaks(listener.Protocol):
+	case listener.Protocol == model.ProtocolSCTP:
 		refuse("protocol", "SCTP is not supported, because Envoy does not speak it: use TCP, or the amphora provider")
 	default:
 		refuse("protocol", unsupported("the protocol", listener.Protocol)+": use HTTP, TERMINATED_HTTPS, HTTPS, TCP or UDP")
 	}
 	if err := checkPort(listener.ProtocolPort); err != nil {
 		refuse("protocol_port", err.Error())
-	} else if known && ports[port] {
+	} else if taken.port {
 		refuse("protocol_port", "the load balancer has another listener on this port")
-	} else if known {
-		ports[port] = true
 	}
 	if listener.Protocol == model.ProtocolUDP && listener.ConnectionLimit > 0 {
 		refuse("connection_limit", "a limit of connections is not supported for UDP")
@@ -85,7 +109,7 @@ func (t *translation) checkListener(listener *model.Listener, ids map[string]boo
 
 // checkPool holds a listener and a pool that it or a policy of it uses against Octavia's VALID_LISTENER_POOL_PROTOCOL_MAP.
 func (t *translation) checkPool(listener *model.Listener, field, id string, refuse func(field, reason string)) {
-	pool := t.lb.Pool(id)
+	pool := t.known[id]
 	if pool == nil {
 		refuse(field, fmt.Sprintf("the load balancer has no pool %.64q", id))
 		return

@@ -11,18 +11,35 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
-// translation is the work on one load balancer.
+// translation is the work on one load balancer, and on one listener or pool of it, see part.
 type translation struct {
-	lb       *model.LoadBalancer
-	flavor   *flavor.Flavor
+	facts
 	out      *Resources
 	problems []error
-	// vips are the canonical addresses that the listeners bind; empty when one of them is bad.
-	vips []string
-	// pools are those that can be served, by id.
+	// known are the pools that there are, by id, and pools those of them that can be served.
+	known map[string]*model.Pool
 	pools map[string]*servedPool
 	// used are the names of the clusters that a listener sends traffic to.
 	used map[string]bool
+}
+
+// facts are what any resource of a load balancer may depend on, beside its listener or pool.
+type facts struct {
+	// lb has neither listeners nor pools.
+	lb     *model.LoadBalancer
+	flavor *flavor.Flavor
+	// vips are the canonical addresses that the listeners bind; empty when one of them is bad.
+	vips []string
+	// measured is whether there is a PROMETHEUS listener.
+	measured bool
+	// udpPorts are those of UDP listeners, where they matter: with HTTP/3.
+	udpPorts map[int]bool
+}
+
+func newTranslation(facts facts) *translation {
+	return &translation{
+		facts: facts, out: NewResources(), known: map[string]*model.Pool{}, pools: map[string]*servedPool{}, used: map[string]bool{},
+	}
 }
 
 // servedPool is a pool that passed its checks.
@@ -41,22 +58,31 @@ type servedPool struct {
 // It returns them together with an error when a part of the tree cannot be served: the resources are good, and complete
 // but for that part; the error joins one *ValidationError for each (see Problems). It never panics, whatever the tree holds.
 func LoadBalancer(lb *model.LoadBalancer) (*Resources, error) {
-	t := &translation{lb: lb, out: NewResources(), pools: map[string]*servedPool{}, used: map[string]bool{}}
+	res, _, err := translate(lb, nil)
+	return res, err
+}
+
+// translate is LoadBalancer, which takes what it can from the parts of a translation before, and returns those of this one.
+func translate(lb *model.LoadBalancer, before parts) (*Resources, parts, error) {
 	if lb == nil {
-		return t.out, &ValidationError{Owner: model.Ref{Kind: model.KindLoadBalancer}, Reason: "there is no load balancer"}
+		return NewResources(), nil, &ValidationError{Owner: model.Ref{Kind: model.KindLoadBalancer}, Reason: "there is no load balancer"}
 	}
-	t.takeFlavor()
-	t.addresses()
-	for _, pool := range sorted(lb.Pools, func(p *model.Pool) string { return p.ID }) {
-		t.pool(pool)
+	head := *lb
+	head.Listeners, head.Pools = nil, nil
+	a := &assembly{translation: newTranslation(facts{lb: &head, measured: hasMetrics(lb)}), before: before, parts: parts{}}
+	a.takeFlavor()
+	a.addresses()
+	if a.flavor.HTTP3 {
+		a.udpPorts = udpPorts(lb)
 	}
-	t.listeners()
-	t.dropUnused()
-	for _, problem := range check(t.out) {
-		t.problem(problem)
+	a.inputs = fingerprintOf(a.lb, a.measured, a.udpPorts)
+	a.addPools(lb.Pools)
+	a.addListeners(lb.Listeners)
+	a.dropUnused()
+	for _, problem := range checkMade(a.out) {
+		a.problem(problem)
 	}
-	t.notes()
-	return t.out, errors.Join(t.problems...)
+	return a.out, a.parts, errors.Join(a.problems...)
 }
 
 // addresses checks the load balancer itself and takes the addresses that its listeners bind.

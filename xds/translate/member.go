@@ -30,7 +30,7 @@ func (t *translation) members(pool *model.Pool, monitor *monitor) (groups []*end
 		if problem == nil {
 			t.logMember(endpoint, pool, member)
 		}
-		if problem == nil && (t.measured() || monitor != nil) {
+		if problem == nil && (t.measured || monitor != nil) {
 			endpoint.Metadata = measuredMember(pool, member)
 		}
 		switch {

@@ -18,20 +18,6 @@ type Note struct {
 	Text string
 }
 
-// notes says what is left out of objects that are served, in the order of their ids.
-func (t *translation) notes() {
-	for _, listener := range sorted(t.lb.Listeners, func(l *model.Listener) string { return l.ID }) {
-		if terminates(listener) && t.out.Listeners[listener.ID] != nil {
-			t.noteCiphers(model.Ref{Kind: model.KindListener, ID: listener.ID}, listener.TLSVersions, listener.TLSCiphers)
-		}
-	}
-	for _, pool := range sorted(t.lb.Pools, func(p *model.Pool) string { return p.ID }) {
-		if served := t.pools[pool.ID]; served != nil && served.Pool == pool && pool.TLSEnabled {
-			t.noteCiphers(model.Ref{Kind: model.KindPool, ID: pool.ID}, pool.TLSVersions, pool.TLSCiphers)
-		}
-	}
-}
-
 // noteCiphers says which ciphers fall away. With TLS 1.3 alone none of the list does anything, as Octavia says itself.
 func (t *translation) noteCiphers(owner model.Ref, versions []string, list string) {
 	if len(versions) > 0 && !slices.ContainsFunc(versions, func(version string) bool { return version != "TLSv1.3" }) {

@@ -51,9 +51,9 @@ func TestNotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Note{
+		{model.Ref{Kind: model.KindPool, ID: "secure"}, text},
 		{model.Ref{Kind: model.KindListener, ID: "again"}, text},
 		{model.Ref{Kind: model.KindListener, ID: "lost"}, text},
-		{model.Ref{Kind: model.KindPool, ID: "secure"}, text},
 	}
 	if diff := cmp.Diff(want, res.Notes); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

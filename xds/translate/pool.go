@@ -4,19 +4,18 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
-// pool checks a pool, adds its cluster and keeps it for the listeners if it can be served.
+// pool checks a pool, adds its cluster and keeps it for the listeners if it can be served. again says that one before it has its id.
 //
 // Every pool without a monitor has its cluster, whether a listener uses it or not: so Envoy can refuse it before traffic depends
 // on it, and no change of a listener adds or removes it. Of the others see dropUnused.
-func (t *translation) pool(pool *model.Pool) {
+func (t *translation) pool(pool *model.Pool, again bool) {
 	owner := model.Ref{Kind: model.KindPool, ID: pool.ID}
-	before := len(t.problems)
 	refuse := func(field, reason string) {
 		t.problem(&ValidationError{Owner: owner, Field: field, Reason: reason})
 	}
 	if err := checkID(pool.ID); err != nil {
 		refuse("pool_id", err.Error())
-	} else if _, ok := t.pools[pool.ID]; ok {
+	} else if again {
 		refuse("pool_id", "the load balancer has another pool with this id")
 	}
 	switch pool.Protocol {
@@ -37,7 +36,7 @@ func (t *translation) pool(pool *model.Pool) {
 	}
 	checkPersistence(pool, refuse)
 	checkMemberTLS(pool, refuse)
-	bad := len(t.problems) > before
+	bad := len(t.problems) > 0
 	monitor := t.takeMonitor(pool)
 	endpoints, backups := t.members(pool, monitor)
 	if bad {
@@ -52,4 +51,7 @@ func (t *translation) pool(pool *model.Pool) {
 		return
 	}
 	t.pools[pool.ID] = served
+	if pool.TLSEnabled {
+		t.noteCiphers(owner, pool.TLSVersions, pool.TLSCiphers)
+	}
 }

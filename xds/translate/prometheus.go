@@ -2,6 +2,7 @@ package translate
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -107,14 +108,9 @@ func MetricsClusterAt(socket string) *clusterv3.Cluster {
 	}
 }
 
-// measured reports whether the load balancer has a PROMETHEUS listener.
-func (t *translation) measured() bool {
-	for i := range t.lb.Listeners {
-		if t.lb.Listeners[i].Protocol == model.ProtocolPrometheus {
-			return true
-		}
-	}
-	return false
+// hasMetrics reports whether a load balancer has a PROMETHEUS listener.
+func hasMetrics(lb *model.LoadBalancer) bool {
+	return slices.ContainsFunc(lb.Listeners, func(l model.Listener) bool { return l.Protocol == model.ProtocolPrometheus })
 }
 
 // measuredMember is how access logs and events of checks know the ids of a member and its pool. Envoy takes up a change of metadata in place, and

@@ -32,8 +32,11 @@ type Resources struct {
 	// RouteConfiguration to the listener, Cluster and ClusterLoadAssignment to the pool. The cluster of a TCP listener
 	// without a pool belongs to the listener.
 	Owners map[Key]model.Ref
-	// Notes are what of the tree has no effect, listeners first; no Envoy gets them.
+	// Notes are what of the tree has no effect, pools first; no Envoy gets them.
 	Notes []Note
+
+	// made is what is known of the resources that a translation made; none of those that were put in by hand.
+	made map[Key]*made
 }
 
 // NewResources returns an empty set: what an Envoy gets that serves nothing.
@@ -45,6 +48,7 @@ func NewResources() *Resources {
 		Endpoints: map[string]*endpointv3.ClusterLoadAssignment{},
 		Secrets:   map[string]*tlsv3.Secret{},
 		Owners:    map[Key]model.Ref{},
+		made:      map[Key]*made{},
 	}
 }
 

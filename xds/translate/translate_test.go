@@ -250,7 +250,7 @@ func TestCheck(t *testing.T) {
 		"route gone":     {func(r *Resources) { delete(r.Routes, "web") }, "listener web: web: it uses the route configuration"},
 		"cluster gone":   {func(r *Resources) { delete(r.Clusters, "blue") }, `listener web: web: it leads to the cluster "blue"`},
 		"TCP cluster":    {func(r *Resources) { delete(r.Clusters, "tcp:db") }, `listener db: db: it uses the cluster "tcp:db"`},
-		"endpoints gone": {func(r *Resources) { clear(r.Endpoints) }, "pool blue: blue: its endpoints"},
+		"endpoints gone": {func(r *Resources) { clear(r.Endpoints) }, `pool blue: blue: its endpoints are "blue@`},
 		"listener gone":  {func(r *Resources) { delete(r.Listeners, "web") }, "listener web: web: no listener uses it"},
 		"no owner": {
 			func(r *Resources) { delete(r.Owners, Key{resourcev3.ClusterType, "blue"}) },
