@@ -4,28 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-// resident is the memory of a process in KiB.
-func resident(tb testing.TB, pid int) float64 {
-	tb.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	require.NoError(tb, err)
-	_, rest, found := strings.Cut(string(text), "VmRSS:")
-	require.True(tb, found)
-	var kib float64
-	_, err = fmt.Sscan(rest, &kib)
-	require.NoError(tb, err)
-	return kib
-}
 
 // series are sizes in KiB, by rotation.
 type series struct{ at, size []float64 }
