@@ -1,11 +1,8 @@
 package tlscost
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"io"
-	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,18 +55,4 @@ func presented(tb testing.TB, address string, config *tls.Config) *x509.Certific
 	require.NoError(tb, err)
 	defer connection.Close()
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0] //nolint:forcetypeassert // a tls.Dialer's
-}
-
-func get(ctx context.Context, client *http.Client, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return string(body), err
 }
