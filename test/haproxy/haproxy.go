@@ -37,7 +37,7 @@ func python() (string, error) {
 	command.Stderr = &problem
 	output, err := command.Output()
 	if err != nil {
-		return "", fmt.Errorf("Octavia is needed: %s (%w: %s)", hint, err, strings.TrimSpace(problem.String()))
+		return "", fmt.Errorf("find Octavia: %s (%w: %s)", hint, err, strings.TrimSpace(problem.String()))
 	}
 	return filepath.Join(strings.TrimSpace(string(output)), "bin", "python"), nil
 }
