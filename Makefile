@@ -22,10 +22,12 @@ down: ## take away what demo and tests have started and made
 test: ## every ring of tests: unit, integration, provider shim, end to end
 	@.ci/test.sh
 
-unit: envoy ## Go tests of the packages themselves, with the race detector
+unit: ## Go tests of the packages themselves, with the race detector
+	@$(CLOUD) prepare --tests
 	go test -race $$(go list ./... | grep -v /test/)
 
-integration: envoy ## Go tests across packages against a real Envoy
+integration: ## Go tests across packages against a real Envoy
+	@$(CLOUD) prepare --tests
 	go test -race $$(go list ./test/... | grep -v -e /test/e2e -e /test/parity)
 
 parity: ## the same requests to our Envoy and to the amphora driver's HAProxy; PARITY_SEED, PARITY_COUNT, PARITY_EXCHANGES

@@ -22,14 +22,6 @@ const (
 		`control_plane\.connected_state)$`
 )
 
-// States of Envoy's server (envoy.admin.v3.ServerInfo.State).
-const (
-	serverLive     = "LIVE"
-	serverDraining = "DRAINING"
-	// Envoy asks for listeners once its clusters are ready; PRE_INITIALIZING is before, LIVE after they are.
-	serverInitializing = "INITIALIZING"
-)
-
 // admin asks Envoy's admin interface about Envoy itself.
 type admin struct {
 	*envoyadmin.Client

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/accesslog"
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/envoyadmin"
 	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/process"
 	agentapiv1 "github.com/octavia-envoy/octavia-envoy/amphora-image/agentapi/v1"
 )
@@ -295,11 +296,11 @@ func (s *supervisor) status(ctx context.Context) *agentapiv1.EnvoyStatus {
 		return status
 	}
 	switch state {
-	case serverLive:
+	case envoyadmin.StateLive:
 		status.State = agentapiv1.EnvoyStatus_RUNNING
-	case serverDraining:
+	case envoyadmin.StateDraining:
 		status.State = agentapiv1.EnvoyStatus_DRAINING
-	case serverInitializing:
+	case envoyadmin.StateInitializing:
 		status.AwaitingListeners = gauges[statListenersHeard] == 0
 	}
 	status.WarmingClusters = gauges[statWarmingClusters]

@@ -19,7 +19,7 @@ func realAgent(t *testing.T) *status.Agent {
 	t.Helper()
 	run := os.Getenv("OE_DRIVER_AGENT_RUN")
 	if run == "" {
-		t.Skip("OE_DRIVER_AGENT_RUN is not set: make e2e runs this against a real driver-agent")
+		t.Skip("OE_DRIVER_AGENT_RUN is not set: this needs a real driver-agent")
 	}
 	return &status.Agent{
 		StatusSocket: filepath.Join(run, "octavia-status.sock"),

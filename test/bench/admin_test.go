@@ -2,18 +2,13 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,21 +39,6 @@ func (a *admin) get(ctx context.Context, path string) (string, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	return string(body), err
-}
-
-// Warm implements publish.Warming.
-func (a *admin) Warm(ctx context.Context, _ string) error {
-	for {
-		text, err := a.get(ctx, `/stats?filter=^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$`)
-		if err == nil && strings.Contains(text, "warming_clusters: 0\n") && strings.Contains(text, "listeners_warming: 0\n") {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("still warming: %q: %w", text, context.Cause(ctx))
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
 
 // realEnvoy is an Envoy as an amphora runs it.
@@ -99,15 +79,8 @@ func startStatic(tb testing.TB, file string) (pid int) {
 
 func runEnvoy(tb testing.TB, file string, workers int) (pid int) {
 	tb.Helper()
-	command := exec.Command(envoybin.Path(tb), "--config-path", file, "--use-dynamic-base-id",
-		"--concurrency", strconv.Itoa(workers), "--log-level", "error")
-	command.Dir, command.Stderr = filepath.Dir(file), os.Stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(tb, command.Start())
-	tb.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
+	command := envoybin.Command(tb, file, "--concurrency", strconv.Itoa(workers), "--log-level", "error")
+	testkit.Start(tb, command)
 	return command.Process.Pid
 }
 

@@ -156,14 +156,14 @@ func measureChanges(tb testing.TB, name, dsn string, turns int, subjects []*subj
 func (s *site) measure(tb testing.TB, each *subject, turn int) cost {
 	tb.Helper()
 	before, got, reports := each.envoy.totals(), each.envoy.got(each.typeURL), s.agent.done(each.tree.ID)
-	spent, used, begin := s.agent.spent(), cpu(tb, s.program.pid), time.Now()
+	spent, used, begin := s.agent.spent(), testkit.CPU(tb, s.program.pid), time.Now()
 	accepted := each.change(tb, s, each.tree, turn)
 	live := each.envoy.await(tb, each.typeURL, got+1)
 	done := s.agent.await(tb, each.tree.ID, reports+1)
 	after := each.envoy.totals()
 	return cost{
 		accept: accepted.Sub(begin), live: live.Sub(accepted), done: done.Sub(accepted),
-		cpu: cpu(tb, s.program.pid) - used, agent: s.agent.spent() - spent,
+		cpu: testkit.CPU(tb, s.program.pid) - used, agent: s.agent.spent() - spent,
 		bytes: after.Bytes - before.Bytes, resources: after.Resources - before.Resources,
 	}
 }

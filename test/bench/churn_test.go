@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	octavia "github.com/octavia-envoy/octavia-envoy/test/haproxy"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
@@ -235,8 +236,8 @@ func churnOurs(tb testing.TB, changes int) churned {
 	begin := time.Now()
 	for turn := range changes {
 		if turn == changes/10 { // after caches and pools of memory have grown
-			r.before, _ = resident(tb, envoy.pid)
-			r.controllerBefore, _ = resident(tb, site.program.pid)
+			r.before = resident(tb, envoy.pid)
+			r.controllerBefore = resident(tb, site.program.pid)
 		}
 		m := mutate(random, tree, backends, turn)
 		r.kinds[m.kind]++
@@ -249,8 +250,8 @@ func churnOurs(tb testing.TB, changes int) churned {
 	site.agent.mu.Lock()
 	require.Zero(tb, site.agent.errors, "no change is refused")
 	site.agent.mu.Unlock()
-	r.after, _ = resident(tb, envoy.pid)
-	r.controllerAfter, _ = resident(tb, site.program.pid)
+	r.after = resident(tb, envoy.pid)
+	r.controllerAfter = resident(tb, site.program.pid)
 	r.traffic.stop()
 	return r
 }
@@ -260,7 +261,7 @@ func churnHAProxy(tb testing.TB, changes int) churned {
 	tb.Helper()
 	s, backends := churnShape(tb)
 	tree := s.tree(0)
-	h := startHAProxy(tb, startRenderer(tb), tree, false)
+	h := startHAProxy(tb, octavia.StartRenderer(tb), tree, false)
 	for _, address := range s.addresses() {
 		answers(tb, address, "ok")
 	}
@@ -288,7 +289,7 @@ func (h *haproxy) resident(tb testing.TB) float64 {
 	tb.Helper()
 	var total float64
 	for _, pid := range h.processes(tb) {
-		now, _ := resident(tb, pid)
+		now := resident(tb, pid)
 		total += now
 	}
 	return total
@@ -302,7 +303,6 @@ func (r *churned) show(tb testing.TB, name string) {
 
 // BenchmarkChurn is goal 3: what many changes do to traffic and memory.
 func BenchmarkChurn(b *testing.B) {
-	needOctavia(b)
 	ours := churnOurs(b, 1000*b.N)
 	ours.show(b, "ours")
 	// Each of its changes keeps a process as long as its connections live: not so many of them.
@@ -321,9 +321,6 @@ func TestChurn(t *testing.T) {
 	ours.show(t, "ours")
 	require.Positive(t, ours.traffic.requests.Load())
 	require.Zero(t, ours.traffic.failed.Load(), ours.traffic.String())
-	if python() == "" {
-		return
-	}
 	theirs := churnHAProxy(t, 2)
 	theirs.show(t, "HAProxy")
 }

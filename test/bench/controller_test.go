@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/envoyadmin"
 	"github.com/octavia-envoy/octavia-envoy/api"
 	"github.com/octavia-envoy/octavia-envoy/driver/certs"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -25,6 +26,7 @@ import (
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
 	"github.com/octavia-envoy/octavia-envoy/store"
 	"github.com/octavia-envoy/octavia-envoy/store/seal"
+	"github.com/octavia-envoy/octavia-envoy/test/warming"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
@@ -87,12 +89,12 @@ func startController(ctx context.Context, s settings) (handler, error) {
 		Metrics: status.NewAgentMetrics(c.registry),
 	}
 	c.sender = status.NewSender(status.SenderOptions{Outbox: c.store, Agent: agent, Sent: func() {}, Logger: logger, Registry: c.registry})
-	var warming publish.Warming
+	var gate publish.Warming
 	if s.Admin != "" {
-		warming = newAdmin(s.Admin)
+		gate = warming.Envoy{Admin: envoyadmin.New(s.Admin)}
 	}
 	c.reconciler = reconcile.New(reconcile.Options{
-		Store: c.store, Octavia: agent, Amphorae: ready{c.store}, Publisher: publish.New(c.xds, warming, logger),
+		Store: c.store, Octavia: agent, Amphorae: ready{c.store}, Publisher: publish.New(c.xds, gate, logger),
 		Report: c.sender.Wake, Owner: "bench", Deadline: time.Minute, RetryInterval: time.Minute, Parallel: 32,
 		Registry: c.registry, Logger: logger,
 	})

@@ -84,7 +84,7 @@ func (f figures) String() string {
 func (p *program) figures(tb testing.TB) figures {
 	tb.Helper()
 	values := p.do(tb, order{Do: "memory"}).Values
-	now, _ := resident(tb, p.pid)
+	now := resident(tb, p.pid)
 	return figures{Heap: values["heap"], Stacks: values["stacks"], Resident: now, Goroutines: values["goroutines"]}
 }
 
@@ -122,10 +122,10 @@ func measureFleet(tb testing.TB, dsn string, count, changes int, observe time.Du
 	s.calls = unixClient(tb, filepath.Join(dir, apiSocket))
 	ca := authority(tb, dir)
 
-	used, begin := cpu(tb, s.program.pid), time.Now()
+	used, begin := testkit.CPU(tb, s.program.pid), time.Now()
 	f := startFleet(tb, ca, s.address, count)
 	s.inSync(tb, f, begin)
-	took, spent := time.Since(begin), cpu(tb, s.program.pid)-used
+	took, spent := time.Since(begin), testkit.CPU(tb, s.program.pid)-used
 	r.ours = s.program.figures(tb)
 	r.ours.Sync, r.ours.CPU = took, spent
 	s.profile(tb, "heap", fmt.Sprintf("fleet-%d.heap", count))
@@ -145,7 +145,7 @@ func measureFleet(tb testing.TB, dsn string, count, changes int, observe time.Du
 	s.started = s.program.do(tb, order{Do: "serve"})
 	r.restored = time.Since(begin)
 	s.inSync(tb, f, begin)
-	r.restart, spent = time.Since(begin), cpu(tb, s.program.pid)
+	r.restart, spent = time.Since(begin), testkit.CPU(tb, s.program.pid)
 	s.profile(tb, "profile", "")
 	r.restarted = s.program.figures(tb)
 	r.restarted.Sync, r.restarted.CPU = r.restart, spent
@@ -200,7 +200,7 @@ func bareFigures(tb testing.TB, dir string, ca *certs.Authority, load order) fig
 	defer p.stop()
 	p.do(tb, load)
 	address := p.do(tb, order{Do: "serve"}).Address
-	used, begin := cpu(tb, p.pid), time.Now()
+	used, begin := testkit.CPU(tb, p.pid), time.Now()
 	f := startFleet(tb, ca, address, load.Count)
 	defer f.stop()
 	// A cluster, its endpoints, a listener, its route, and the cluster of the metrics: as many as the controller's have.
@@ -213,7 +213,7 @@ func bareFigures(tb testing.TB, dir string, ca *certs.Authority, load order) fig
 		}
 		return true
 	})
-	took, spent := time.Since(begin), cpu(tb, p.pid)-used
+	took, spent := time.Since(begin), testkit.CPU(tb, p.pid)-used
 	figures := p.figures(tb)
 	figures.Sync, figures.CPU = took, spent
 	return figures

@@ -1,11 +1,8 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -19,75 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	octavia "github.com/octavia-envoy/octavia-envoy/test/haproxy"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
-// python is that of the virtual environment that has Octavia; "" where there is none.
-func python() string {
-	output, err := exec.Command("../cloud/cloud", "venv").Output()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(string(bytes.TrimSpace(output)), "bin", "python")
-}
-
-// needOctavia skips a test of the ordinary ones where Octavia and HAProxy are not installed; benchmarks need them.
-func needOctavia(tb testing.TB) {
-	tb.Helper()
-	if _, err := exec.LookPath(haproxyBinary()); err == nil && python() != "" {
-		return
-	}
-	const hint = "Octavia and HAProxy are needed: run `test/cloud/cloud prepare --tests`"
-	if _, benchmark := tb.(*testing.B); benchmark {
-		tb.Fatal(hint)
-	}
-	tb.Skip(hint)
-}
-
-func haproxyBinary() string {
-	if path, err := exec.LookPath("haproxy"); err == nil {
-		return path
-	}
-	return "/usr/sbin/haproxy"
-}
-
-// renderer is Octavia's own renderer of configurations, running: to import Octavia takes seconds.
-type renderer struct {
-	in  io.Writer
-	out *bufio.Reader
-}
-
-func startRenderer(tb testing.TB) *renderer {
-	tb.Helper()
-	command := exec.Command(python(), "-W", "ignore", "../parity/render.py")
-	command.Stderr = os.Stderr
-	in, err := command.StdinPipe()
-	require.NoError(tb, err)
-	out, err := command.StdoutPipe()
-	require.NoError(tb, err)
-	require.NoError(tb, command.Start())
-	tb.Cleanup(func() {
-		_ = in.Close()
-		_ = command.Wait()
-	})
-	return &renderer{in: in, out: bufio.NewReader(out)}
-}
-
-// render returns what Octavia would write for the load balancer, without the section global.
-func (r *renderer) render(tb testing.TB, lb *model.LoadBalancer) string {
-	tb.Helper()
-	require.NoError(tb, json.NewEncoder(r.in).Encode(lb))
-	var answer struct{ Config, Error string }
-	require.NoError(tb, readLine(r.out, &answer))
-	require.Empty(tb, answer.Error)
-	_, config, found := strings.Cut(answer.Config, "\ndefaults\n")
-	require.True(tb, found, answer.Config)
-	return "defaults\n" + config
-}
-
 // haproxy is one as the amphora agent runs it: a master process that is told to start a new worker.
 type haproxy struct {
-	renderer *renderer
+	renderer *octavia.Renderer
 	file     string
 	pid      int
 	logging  bool
@@ -98,7 +33,7 @@ type haproxy struct {
 
 // startHAProxy runs one until the end of the benchmark. It logs as Octavia's does by default, to a socket that somebody
 // reads, or not at all.
-func startHAProxy(tb testing.TB, r *renderer, lb *model.LoadBalancer, logging bool) *haproxy {
+func startHAProxy(tb testing.TB, r *octavia.Renderer, lb *model.LoadBalancer, logging bool) *haproxy {
 	tb.Helper()
 	dir := testkit.SocketDir(tb)
 	h := &haproxy{renderer: r, file: filepath.Join(dir, "haproxy.cfg"), logging: logging}
@@ -117,7 +52,7 @@ func startHAProxy(tb testing.TB, r *renderer, lb *model.LoadBalancer, logging bo
 		}
 	}()
 	h.write(tb, lb)
-	command := exec.Command(haproxyBinary(), "-W", "-db", "-f", h.file)
+	command := exec.Command(octavia.Path(tb), "-W", "-db", "-f", h.file)
 	command.Env = append(os.Environ(), "HAPROXY_MWORKER=1")
 	var said bytes.Buffer
 	command.Stderr = &said
@@ -137,7 +72,8 @@ func startHAProxy(tb testing.TB, r *renderer, lb *model.LoadBalancer, logging bo
 // write renders and writes the configuration.
 func (h *haproxy) write(tb testing.TB, lb *model.LoadBalancer) {
 	tb.Helper()
-	config := h.renderer.render(tb, lb)
+	config, err := h.renderer.Render(lb)
+	require.NoError(tb, err)
 	if !h.logging {
 		config = strings.ReplaceAll(config, "    log global\n", "    no log\n")
 	}
@@ -152,7 +88,7 @@ func (h *haproxy) write(tb testing.TB, lb *model.LoadBalancer) {
 func (h *haproxy) reload(tb testing.TB) {
 	tb.Helper()
 	for range 2 {
-		output, err := exec.Command(haproxyBinary(), "-c", "-f", h.file).CombinedOutput()
+		output, err := exec.Command(octavia.Path(tb), "-c", "-f", h.file).CombinedOutput()
 		require.NoError(tb, err, string(output))
 	}
 	require.NoError(tb, syscall.Kill(h.pid, syscall.SIGUSR2))
@@ -177,7 +113,7 @@ func (h *haproxy) cpu(tb testing.TB) time.Duration {
 	tb.Helper()
 	var total time.Duration
 	for _, pid := range h.processes(tb) {
-		total += cpu(tb, pid)
+		total += testkit.CPU(tb, pid)
 	}
 	return total
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	octavia "github.com/octavia-envoy/octavia-envoy/test/haproxy"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
@@ -57,7 +58,7 @@ func answers(tb testing.TB, address, want string) time.Time {
 }
 
 // startWays runs all of them with a load balancer of so many listeners.
-func startWays(tb testing.TB, listeners int, backend netip.AddrPort, withHAProxy bool) []*way {
+func startWays(tb testing.TB, listeners int, backend netip.AddrPort) []*way {
 	tb.Helper()
 	base := shape{Listeners: listeners, Members: 1, Backends: []netip.AddrPort{backend}}
 	at := func() (shape, string) {
@@ -80,7 +81,9 @@ func startWays(tb testing.TB, listeners int, backend netip.AddrPort, withHAProxy
 			accepted := site.call(tb, http.MethodPut, "/v1/pools/"+pool.ID+"/members", map[string]any{"members": pool.Members})
 			return accepted, func() time.Duration { return site.agent.spent() - spent }
 		},
-		cpu: func(tb testing.TB) time.Duration { return cpu(tb, site.program.pid) + cpu(tb, envoy.pid) },
+		cpu: func(tb testing.TB) time.Duration {
+			return testkit.CPU(tb, site.program.pid) + testkit.CPU(tb, envoy.pid)
+		},
 	}}
 
 	s, address = at()
@@ -98,14 +101,11 @@ func startWays(tb testing.TB, listeners int, backend netip.AddrPort, withHAProxy
 			renumber(tree, barePorts)
 			return call(tb, calls, http.MethodPut, "/", tree), func() time.Duration { return 0 }
 		},
-		cpu: func(tb testing.TB) time.Duration { return cpu(tb, bare.pid) + cpu(tb, other.pid) },
+		cpu: func(tb testing.TB) time.Duration { return testkit.CPU(tb, bare.pid) + testkit.CPU(tb, other.pid) },
 	})
-	if !withHAProxy {
-		return ways
-	}
 
 	s, address = at()
-	h := startHAProxy(tb, startRenderer(tb), s.tree(0), false)
+	h := startHAProxy(tb, octavia.StartRenderer(tb), s.tree(0), false)
 	haproxyPorts := s.Port
 	return append(ways, &way{
 		name: "HAProxy", address: address,
@@ -129,11 +129,11 @@ func renumber(tree *model.LoadBalancer, port int) {
 }
 
 // measureLive lets each way exchange the member, in turns.
-func measureLive(tb testing.TB, listeners, turns int, withHAProxy bool) []*way {
+func measureLive(tb testing.TB, listeners, turns int) []*way {
 	tb.Helper()
 	names := []string{"one", "two"}
 	backends := []netip.AddrPort{startBackend(tb, names[0]), startBackend(tb, names[1])}
-	ways := startWays(tb, listeners, backends[0], withHAProxy)
+	ways := startWays(tb, listeners, backends[0])
 	tree := shape{Listeners: listeners, Members: 1, Backends: backends[:1]}.tree(0)
 	for _, w := range ways {
 		answers(tb, w.address, names[0])
@@ -171,10 +171,9 @@ func showLive(tb testing.TB, listeners int, ways []*way) {
 
 // BenchmarkLive is goal 2: the time from an accepted call until requests are answered by it.
 func BenchmarkLive(b *testing.B) {
-	needOctavia(b)
 	for _, listeners := range []int{1, 10, 100, 500} {
 		b.Run(fmt.Sprintf("listeners=%d", listeners), func(b *testing.B) {
-			ways := measureLive(b, listeners, 30*b.N, true)
+			ways := measureLive(b, listeners, 30*b.N)
 			showLive(b, listeners, ways)
 			ours, bare, reload := median(ways[0].live, milliseconds), median(ways[1].live, milliseconds), median(ways[2].live, milliseconds)
 			b.ReportMetric(ours, "ms-ours")
@@ -186,7 +185,7 @@ func BenchmarkLive(b *testing.B) {
 }
 
 func TestLive(t *testing.T) {
-	ways := measureLive(t, 2, 2, python() != "")
+	ways := measureLive(t, 2, 2)
 	showLive(t, 2, ways)
 	for _, w := range ways {
 		require.Len(t, w.live, 2)

@@ -10,14 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"runtime/pprof"
-	"strconv"
-	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 // roleVariable makes the test's binary one of the programs that are measured.
@@ -153,18 +150,12 @@ func startProgram(tb testing.TB, role string, s settings) *program {
 	command := exec.Command("/proc/self/exe")
 	command.Env = append(os.Environ(), roleVariable+"="+role)
 	command.Stderr = os.Stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := command.StdinPipe()
 	require.NoError(tb, err)
 	out, err := command.StdoutPipe()
 	require.NoError(tb, err)
-	require.NoError(tb, command.Start())
-	p := &program{pid: command.Process.Pid, in: in, out: bufio.NewReader(out)}
-	p.stop = sync.OnceFunc(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	tb.Cleanup(p.stop)
+	stop := testkit.Start(tb, command)
+	p := &program{pid: command.Process.Pid, in: in, out: bufio.NewReader(out), stop: stop}
 	require.NoError(tb, json.NewEncoder(in).Encode(s))
 	p.answer(tb)
 	return p
@@ -185,36 +176,8 @@ func (p *program) answer(tb testing.TB) answer {
 	return a
 }
 
-// cpu is the time that the threads of a process have run.
-func cpu(tb testing.TB, pid int) time.Duration {
+// resident is the memory of a process that is in RAM, in MiB.
+func resident(tb testing.TB, pid int) float64 {
 	tb.Helper()
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	require.NoError(tb, err)
-	var total time.Duration
-	for _, task := range tasks {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/schedstat", pid, task.Name()))
-		if err != nil {
-			continue // the thread has ended
-		}
-		nanoseconds, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
-		require.NoError(tb, err)
-		total += time.Duration(nanoseconds)
-	}
-	return total
-}
-
-// resident is the memory of a process that is in RAM, in MiB, and the most that it ever was.
-func resident(tb testing.TB, pid int) (now, peak float64) {
-	tb.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	require.NoError(tb, err)
-	field := func(name string) float64 {
-		_, rest, found := strings.Cut(string(text), name+":")
-		require.True(tb, found)
-		var kib int
-		_, err := fmt.Sscan(rest, &kib)
-		require.NoError(tb, err)
-		return float64(kib) / 1024
-	}
-	return field("VmRSS"), field("VmHWM")
+	return testkit.Resident(tb, pid) / 1024
 }

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/octavia-envoy/octavia-envoy/store/storetest"
+	octavia "github.com/octavia-envoy/octavia-envoy/test/haproxy"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
@@ -219,14 +220,14 @@ func startHand(tb testing.TB, port int, backends []netip.AddrPort) int {
 }
 
 // startContenders runs all that answer the same requests.
-func startContenders(tb testing.TB, withHAProxy bool) []*contender {
+func startContenders(tb testing.TB) []*contender {
 	tb.Helper()
 	backends := []netip.AddrPort{startBackend(tb, "one"), startBackend(tb, "two")}
 	base := shape{Listeners: 1, Members: 2, Backends: backends}
 	var all []*contender
 	add := func(name string, port int, pid int) {
 		all = append(all, &contender{
-			name: name, address: fmt.Sprintf("127.0.0.1:%d", port), cpu: func(tb testing.TB) time.Duration { return cpu(tb, pid) },
+			name: name, address: fmt.Sprintf("127.0.0.1:%d", port), cpu: func(tb testing.TB) time.Duration { return testkit.CPU(tb, pid) },
 		})
 	}
 	for _, c := range []struct {
@@ -240,18 +241,16 @@ func startContenders(tb testing.TB, withHAProxy bool) []*contender {
 	}
 	port := freePorts(tb, 1)
 	add("hand-written", port, startHand(tb, port, backends))
-	if withHAProxy {
-		r := startRenderer(tb)
-		for _, logging := range []bool{false, true} {
-			s := base
-			s.Port = freePorts(tb, 1)
-			h := startHAProxy(tb, r, s.tree(0), logging)
-			name := "HAProxy"
-			if logging {
-				name = "HAProxy, logging"
-			}
-			all = append(all, &contender{name: name, address: fmt.Sprintf("127.0.0.1:%d", s.Port), cpu: h.cpu, logged: h.logged.Load})
+	r := octavia.StartRenderer(tb)
+	for _, logging := range []bool{false, true} {
+		s := base
+		s.Port = freePorts(tb, 1)
+		h := startHAProxy(tb, r, s.tree(0), logging)
+		name := "HAProxy"
+		if logging {
+			name = "HAProxy, logging"
 		}
+		all = append(all, &contender{name: name, address: fmt.Sprintf("127.0.0.1:%d", s.Port), cpu: h.cpu, logged: h.logged.Load})
 	}
 	for _, c := range all {
 		testkit.Eventually(tb, func() error { return load{connections: 1, requests: 1}.ask(c.address) })
@@ -275,7 +274,6 @@ func showRequests(tb testing.TB, all []*contender) {
 
 // BenchmarkRequest is goal 4: the CPU time of a request at the configuration that we generate.
 func BenchmarkRequest(b *testing.B) {
-	needOctavia(b)
 	for _, c := range []struct {
 		name string
 		load load
@@ -285,7 +283,7 @@ func BenchmarkRequest(b *testing.B) {
 		{"anew", load{connections: 16, requests: 400, rounds: 30, anew: true}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			all := startContenders(b, true)
+			all := startContenders(b)
 			c.load.rounds *= b.N
 			compareRequests(b, c.load, all)
 			showRequests(b, all)
@@ -300,8 +298,7 @@ func BenchmarkRequest(b *testing.B) {
 }
 
 func TestRequest(t *testing.T) {
-	withHAProxy := python() != ""
-	all := startContenders(t, withHAProxy)
+	all := startContenders(t)
 	compareRequests(t, load{connections: 2, requests: 20, rounds: 2}, all)
 	showRequests(t, all)
 	for _, c := range all {

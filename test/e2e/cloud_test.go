@@ -19,7 +19,7 @@ import (
 
 // cloud is the running instance that the tests use.
 type cloud struct {
-	// env is what `test/cloud/cloud.py env` says of the instance.
+	// env is what the file named by OE_ENV says of the instance.
 	env     map[string]string
 	octavia *gophercloud.ServiceClient
 	network *gophercloud.ServiceClient

@@ -2,12 +2,12 @@
 package envoybin
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
+
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 // Path returns the Envoy binary: $ENVOY_PATH, else the one that `make envoy` installed in the cache, else envoy on PATH.
@@ -29,27 +29,20 @@ func Path(tb testing.TB) string {
 	return ""
 }
 
-// Start runs Envoy with a configuration file until the end of the test, which shows what it said if the test failed.
-// Flags are further ones. Its working directory is that of the file.
-func Start(tb testing.TB, config string, flags ...string) {
+// Command is Envoy with a configuration file, whose folder it works in. Flags are further ones.
+func Command(tb testing.TB, config string, flags ...string) *exec.Cmd {
 	tb.Helper()
-	var output bytes.Buffer
-	command := exec.Command(Path(tb), append([]string{
-		"--config-path", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn",
-	}, flags...)...)
+	command := exec.Command(Path(tb), append([]string{"--config-path", config, "--use-dynamic-base-id"}, flags...)...)
 	command.Dir = filepath.Dir(config)
-	command.Stdout, command.Stderr = &output, &output
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-		if tb.Failed() {
-			tb.Logf("Envoy said:\n%s", output.String())
-		}
-	})
+	return command
+}
+
+// Start runs Envoy with one worker until the end of the test, which shows what it said if the test failed.
+func Start(tb testing.TB, config string, flags ...string) (pid int) {
+	tb.Helper()
+	command := Command(tb, config, append([]string{"--concurrency", "1", "--log-level", "warn"}, flags...)...)
+	testkit.Start(tb, command)
+	return command.Process.Pid
 }
 
 func exists(path string) bool {

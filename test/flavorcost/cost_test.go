@@ -19,6 +19,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 // load is what both Envoys are asked.
@@ -100,9 +102,9 @@ func compare(b *testing.B, flavor map[string]any, l load) {
 		var cpu [2]float64
 		for turn := range proxies {
 			i := (turn + round) % len(proxies) // now one is the first, now the other
-			before := proxies[i].cpu(b)
+			before := testkit.CPU(b, proxies[i].pid)
 			sent[i] += ask(b, proxies[i], l, perRound)
-			cpu[i] = float64(proxies[i].cpu(b) - before)
+			cpu[i] = float64(testkit.CPU(b, proxies[i].pid) - before)
 			spent[i] += cpu[i]
 		}
 		ratios = append(ratios, cpu[1]/cpu[0])

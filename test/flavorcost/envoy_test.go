@@ -6,13 +6,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -71,32 +66,5 @@ func launch(b *testing.B, flavor map[string]any, member netip.AddrPort, listener
 	require.NoError(b, err)
 	file := filepath.Join(b.TempDir(), "envoy.json")
 	require.NoError(b, os.WriteFile(file, document, 0o600))
-
-	command := exec.Command(envoybin.Path(b), "--config-path", file, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error")
-	command.Dir = filepath.Dir(file)
-	command.Stderr = os.Stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(b, command.Start())
-	b.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	return &proxy{address: place.String(), pid: command.Process.Pid}
-}
-
-// cpu is the time that the threads of the Envoy have run.
-func (p *proxy) cpu(b *testing.B) time.Duration {
-	b.Helper()
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.pid))
-	require.NoError(b, err)
-	require.NotEmpty(b, files)
-	var total time.Duration
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(b, err)
-		nanoseconds, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
-		require.NoError(b, err)
-		total += time.Duration(nanoseconds)
-	}
-	return total
+	return &proxy{address: place.String(), pid: envoybin.Start(b, file)}
 }

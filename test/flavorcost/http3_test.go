@@ -79,9 +79,9 @@ func compareHTTP3(b *testing.B, answer int, anew bool) {
 		var cpu [2]float64
 		for turn := range kinds {
 			i := (turn + round) % len(kinds)
-			before := p.cpu(b)
+			before := testkit.CPU(b, p.pid)
 			askEach(b, p, kept[i], i+2, requests, anew)
-			cpu[i] = float64(p.cpu(b)-before) / float64(requests)
+			cpu[i] = float64(testkit.CPU(b, p.pid)-before) / float64(requests)
 		}
 		if round == 0 {
 			continue // connections, caches

@@ -5,13 +5,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 // BenchmarkBuffers reports the memory that Envoy has for each client that has asked for much and reads nothing.
@@ -21,7 +21,7 @@ func BenchmarkBuffers(b *testing.B) {
 		b.Run(fmt.Sprint(flavor), func(b *testing.B) {
 			var written atomic.Int64
 			p := start(b, flavor, endless(b, &written))
-			before := p.resident(b)
+			before := testkit.Resident(b, p.pid)
 			for range clients {
 				connection, err := net.Dial("tcp", p.address)
 				require.NoError(b, err)
@@ -32,23 +32,10 @@ func BenchmarkBuffers(b *testing.B) {
 			for last := int64(-1); last != written.Load(); time.Sleep(time.Second) { // until nothing more fits anywhere
 				last = written.Load()
 			}
-			b.ReportMetric(float64(p.resident(b)-before)/clients/1024, "MiB/client")
+			b.ReportMetric((testkit.Resident(b, p.pid)-before)/clients/1024, "MiB/client")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
-}
-
-// resident is the memory of the Envoy in KiB.
-func (p *proxy) resident(b *testing.B) int {
-	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
-	require.NoError(b, err)
-	_, rest, found := strings.Cut(string(text), "VmRSS:")
-	require.True(b, found)
-	var kib int
-	_, err = fmt.Sscan(rest, &kib)
-	require.NoError(b, err)
-	return kib
 }
 
 // endless is a member whose answer at /endless has no end.

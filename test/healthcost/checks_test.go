@@ -43,10 +43,10 @@ func BenchmarkChecks(b *testing.B) {
 					} else {
 						time.Sleep(5 * delay)
 					}
-					before, beforeIdle, count, begin := busy.cpu(b), idle.cpu(b), checks.count.Load(), time.Now()
+					before, beforeIdle, count, begin := testkit.CPU(b, busy.pid), testkit.CPU(b, idle.pid), checks.count.Load(), time.Now()
 					time.Sleep(measured)
 					took, counted := time.Since(begin), float64(checks.count.Load()-count)
-					spent := float64(busy.cpu(b) - before - (idle.cpu(b) - beforeIdle))
+					spent := float64(testkit.CPU(b, busy.pid) - before - (testkit.CPU(b, idle.pid) - beforeIdle))
 					due := checkedMembers * took.Seconds() / delay.Seconds()
 					if counts {
 						require.InEpsilon(b, due, counted, 0.15, "checks that %s made", name)

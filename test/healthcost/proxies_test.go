@@ -1,18 +1,12 @@
 package healthcost
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +15,7 @@ import (
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/haproxy"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
@@ -42,52 +37,22 @@ func startEnvoy(tb testing.TB, lb *model.LoadBalancer) *proxy {
 	require.NoError(tb, err)
 	file := filepath.Join(tb.TempDir(), "envoy.json")
 	require.NoError(tb, os.WriteFile(file, document, 0o600))
-	return run(tb, lb, exec.Command(envoybin.Path(tb), "--config-path", file, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"))
+	return run(tb, lb, envoybin.Command(tb, file, "--concurrency", "1", "--log-level", "error"))
 }
 
 // startHAProxy runs one with what Octavia's own templates make of the load balancer.
 func startHAProxy(tb testing.TB, lb *model.LoadBalancer) *proxy {
 	tb.Helper()
-	binary, err := exec.LookPath("haproxy")
-	if err != nil {
-		binary = "/usr/sbin/haproxy"
-	}
-	file := filepath.Join(tb.TempDir(), "haproxy.cfg")
-	config := "global\n    maxconn 4000\n    nbthread 1\n\n" + render(tb, lb)
-	require.NoError(tb, os.WriteFile(file, []byte(config), 0o600))
-	return run(tb, lb, exec.Command(binary, "-db", "-f", file))
-}
-
-// render returns what Octavia would write for the load balancer, without its section global, which is about an amphora.
-func render(tb testing.TB, lb *model.LoadBalancer) string {
-	tb.Helper()
-	venv, err := exec.Command("../cloud/cloud", "venv").Output()
-	require.NoError(tb, err, "Octavia is needed: run `test/cloud/cloud prepare --tests`")
-	document, err := json.Marshal(lb)
+	config, err := haproxy.StartRenderer(tb).Render(lb)
 	require.NoError(tb, err)
-	var problem bytes.Buffer
-	command := exec.Command(strings.TrimSpace(string(venv))+"/bin/python", "-W", "ignore", "../parity/render.py")
-	command.Stdin, command.Stderr = bytes.NewReader(append(document, '\n')), &problem
-	line, err := command.Output()
-	require.NoError(tb, err, problem.String())
-	var answer struct{ Config, Error string }
-	require.NoError(tb, json.Unmarshal(line, &answer))
-	require.Empty(tb, answer.Error)
-	_, config, found := strings.Cut(answer.Config, "\ndefaults\n")
-	require.True(tb, found, answer.Config)
-	return "defaults\n" + config
+	file := filepath.Join(tb.TempDir(), "haproxy.cfg")
+	require.NoError(tb, os.WriteFile(file, []byte("global\n    maxconn 4000\n    nbthread 1\n\n"+config), 0o600))
+	return run(tb, lb, exec.Command(haproxy.Path(tb), "-db", "-f", file))
 }
 
 func run(tb testing.TB, lb *model.LoadBalancer, command *exec.Cmd) *proxy {
 	tb.Helper()
-	command.Dir, command.Stderr = tb.TempDir(), os.Stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(tb, command.Start())
-	stop := sync.OnceFunc(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	tb.Cleanup(stop)
+	stop := testkit.Start(tb, command)
 	for i := range lb.Listeners {
 		testkit.Eventually(tb, func() error {
 			connection, err := net.Dial("tcp", address(lb.VIPAddress, lb.Listeners[i].ProtocolPort))
@@ -98,23 +63,6 @@ func run(tb testing.TB, lb *model.LoadBalancer, command *exec.Cmd) *proxy {
 		})
 	}
 	return &proxy{pid: command.Process.Pid, stop: stop}
-}
-
-// cpu is the time that the threads of the proxy have run.
-func (p *proxy) cpu(tb testing.TB) time.Duration {
-	tb.Helper()
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.pid))
-	require.NoError(tb, err)
-	require.NotEmpty(tb, files)
-	var total time.Duration
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(tb, err)
-		nanoseconds, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
-		require.NoError(tb, err)
-		total += time.Duration(nanoseconds)
-	}
-	return total
 }
 
 // loadBalancer is one at an address of its own, with listeners and pools of the same names.

@@ -2,21 +2,20 @@ package integration
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
-	"time"
 
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/envoyadmin"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
+	ready "github.com/octavia-envoy/octavia-envoy/test/warming"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
 )
 
@@ -24,6 +23,7 @@ import (
 type envoy struct {
 	t      *testing.T
 	admin  *http.Client
+	socket string // of admin
 	log    string
 	cancel func()
 }
@@ -33,7 +33,7 @@ func startEnvoy(t *testing.T, ca *testkit.Authority, id, nodeID, xds string) *en
 	t.Helper()
 	dir := testkit.SocketDir(t)
 	socket := filepath.Join(dir, "admin.sock")
-	e := &envoy{t: t, log: filepath.Join(dir, "log"), admin: &http.Client{Transport: &http.Transport{
+	e := &envoy{t: t, socket: socket, log: filepath.Join(dir, "log"), admin: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
@@ -42,23 +42,15 @@ func startEnvoy(t *testing.T, ca *testkit.Authority, id, nodeID, xds string) *en
 	log, err := os.Create(e.log)
 	must(t, err)
 
-	cmd := exec.Command(envoybin.Path(t), "--config-path", config, "--use-dynamic-base-id", "--concurrency", "2",
-		"--log-level", "info", "--drain-time-s", "2", "--drain-strategy", "immediate")
-	cmd.Dir = dir // where it writes the log of health checks
+	cmd := envoybin.Command(t, config, "--concurrency", "2", "--log-level", "info",
+		"--drain-time-s", "2", "--drain-strategy", "immediate")
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	must(t, cmd.Start())
-	stopped := false
-	e.cancel = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+	stop := testkit.Start(t, cmd)
+	e.cancel = sync.OnceFunc(func() {
+		stop()
 		e.admin.CloseIdleConnections()
 		_ = log.Close()
-	}
+	})
 	t.Cleanup(func() {
 		e.cancel()
 		if t.Failed() {
@@ -102,18 +94,8 @@ func (e *envoy) stat(name string) int {
 type warming struct{ envoy *envoy }
 
 // Warm waits until neither a cluster nor a listener is warming.
-func (w *warming) Warm(ctx context.Context, _ string) error {
-	for {
-		text, err := w.envoy.get(ctx, `/stats?filter=^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$`)
-		if err == nil && strings.Contains(text, "warming_clusters: 0\n") && strings.Contains(text, "listeners_warming: 0\n") {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("still warming: %q: %w", text, context.Cause(ctx))
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+func (w *warming) Warm(ctx context.Context, node string) error {
+	return ready.Envoy{Admin: envoyadmin.New(w.envoy.socket)}.Warm(ctx, node)
 }
 
 // writeBootstrap writes what an amphora's Envoy starts with and returns its path. xds is host:port or the path of a socket.

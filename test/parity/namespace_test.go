@@ -26,16 +26,11 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(m.Run())
 	}
-	python, err := pythonPath()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 	again := exec.Command("/proc/self/exe", os.Args[1:]...)
-	again.Env = append(os.Environ(), namespaceEnv+"=1", pythonEnv+"="+python)
+	again.Env = append(os.Environ(), namespaceEnv+"=1")
 	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
 	again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	err = again.Run()
+	err := again.Run()
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):

@@ -163,7 +163,7 @@ func (b *bench) report(failures []failure) {
 			b.t.Errorf("load balancer %d: a difference that does not show again by itself:\n%s", f.number, report(f.trial, f.config, f.differences))
 			continue
 		}
-		config, err := b.renderer.render(at(t.lb, 0, false))
+		config, err := b.renderer.Render(at(t.lb, 0, false))
 		must(b.t, err)
 		b.t.Errorf("load balancer %d, the smallest case, after %s:\n%s", f.number, time.Since(began).Round(time.Second), report(t, config, found))
 	}

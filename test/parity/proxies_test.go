@@ -21,6 +21,7 @@ import (
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/haproxy"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
@@ -35,7 +36,7 @@ type site struct {
 // bench is what all batches share.
 type bench struct {
 	t            *testing.T
-	renderer     *renderer
+	renderer     *haproxy.Renderer
 	certificates *certificates
 	members      *recorder
 	haproxy      string
@@ -48,7 +49,7 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	c := newCertificates(t)
 	return &bench{
-		t: t, renderer: startRenderer(t), certificates: c, members: startMembers(t, c), haproxy: haproxyPath(t), envoy: envoybin.Path(t), senders: new(int),
+		t: t, renderer: haproxy.StartRenderer(t), certificates: c, members: startMembers(t, c), haproxy: haproxy.Path(t), envoy: envoybin.Path(t), senders: new(int),
 	}
 }
 
@@ -79,7 +80,7 @@ func (b *bench) batch(lbs []*model.LoadBalancer) (sites []*site, stop func()) {
 		b.certificates.fill(envoy)
 		must(b.t, b.certificates.write(haproxy, filepath.Join(dir, haproxy.ID)))
 		s := &site{lb: lb, haproxy: b.sender(haproxy, i, "h"), envoy: b.sender(envoy, i, "e")}
-		config, err := b.renderer.render(haproxy)
+		config, err := b.renderer.Render(haproxy)
 		if err != nil {
 			b.t.Fatalf("Octavia does not render: %v\n%s", err, (&testCase{LoadBalancer: lb}).String())
 		}
@@ -273,4 +274,11 @@ func allows(l *model.Listener, client netip.Addr) bool {
 	return len(l.AllowedCIDRs) == 0 || slices.ContainsFunc(l.AllowedCIDRs, func(cidr string) bool {
 		return netip.MustParsePrefix(cidr).Contains(client)
 	})
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
 }

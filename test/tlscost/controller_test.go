@@ -8,18 +8,16 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/envoyadmin"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
+	"github.com/octavia-envoy/octavia-envoy/test/warming"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
@@ -34,7 +32,7 @@ const (
 // controlled is an Envoy as an amphora runs it, and the xDS server and the publisher of a controller.
 type controlled struct {
 	publisher *publish.Publisher
-	admin     *http.Client
+	admin     *envoyadmin.Client
 	pid       int
 }
 
@@ -64,41 +62,18 @@ func startControlled(tb testing.TB) *controlled {
 	for file, content := range files {
 		require.NoError(tb, os.WriteFile(file, content, 0o600))
 	}
-	command := exec.Command(envoybin.Path(tb), "--config-path", path("envoy.json"), "--use-dynamic-base-id", "--concurrency", "2", "--log-level", "error")
-	command.Dir, command.Stderr = dir, os.Stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(tb, command.Start())
-	c := &controlled{pid: command.Process.Pid, admin: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", options.AdminSocket)
-		},
-	}}}
-	c.publisher = publish.New(xds, c, logger)
-	tb.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-		c.admin.CloseIdleConnections()
-	})
+	command := envoybin.Command(tb, path("envoy.json"), "--concurrency", "2", "--log-level", "error")
+	testkit.Start(tb, command)
+	c := &controlled{pid: command.Process.Pid, admin: envoyadmin.New(options.AdminSocket)}
+	c.publisher = publish.New(xds, warming.Envoy{Admin: c.admin}, logger)
 	return c
 }
 
-// Warm returns when neither a cluster nor a listener waits for something, as the amphora's agent does.
-func (c *controlled) Warm(ctx context.Context, _ string) error {
-	for {
-		if text, err := c.stats(ctx, `^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$`); err == nil &&
-			strings.Contains(text, "warming_clusters: 0\n") && strings.Contains(text, "listeners_warming: 0\n") {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
-func (c *controlled) stats(ctx context.Context, filter string) (string, error) {
-	return get(ctx, c.admin, "http://admin/stats?filter="+filter)
+func (c *controlled) stats(tb testing.TB, filter string) map[string]uint64 {
+	tb.Helper()
+	stats, err := c.admin.Stats(tb.Context(), filter)
+	require.NoError(tb, err)
+	return stats
 }
 
 // serve publishes a load balancer and fails unless all of it is in effect.
@@ -116,12 +91,12 @@ func (c *controlled) serve(tb testing.TB, lb *model.LoadBalancer) {
 // allocated is what Envoy has in use of its memory, in KiB, whatever its allocator holds beside it.
 func (c *controlled) allocated(tb testing.TB) float64 {
 	tb.Helper()
-	text, err := get(tb.Context(), c.admin, "http://admin/memory")
+	text, err := c.admin.Do(tb.Context(), http.MethodGet, "/memory")
 	require.NoError(tb, err)
 	var memory struct {
 		Allocated float64 `json:"allocated,string"`
 	}
-	require.NoError(tb, json.Unmarshal([]byte(text), &memory), text)
+	require.NoError(tb, json.Unmarshal(text, &memory), string(text))
 	require.Positive(tb, memory.Allocated)
 	return memory.Allocated / 1024
 }

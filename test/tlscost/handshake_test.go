@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/octavia-envoy/octavia-envoy/test/pki"
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
 )
 
@@ -113,9 +114,9 @@ func turns(b *testing.B, config *tls.Config, proxies ...*proxy) (ratios []float6
 		var cpu [2]float64
 		for turn := range proxies {
 			i := (turn + round) % len(proxies) // now one is the first, now the other
-			before := proxies[i].cpu(b)
+			before := testkit.CPU(b, proxies[i].pid)
 			shake(b, proxies[i], config, perRound)
-			cpu[i] = float64(proxies[i].cpu(b) - before)
+			cpu[i] = float64(testkit.CPU(b, proxies[i].pid) - before)
 			spent[i] += cpu[i] / float64(perRound*rounds*b.N) / 1e3
 		}
 		ratios = append(ratios, cpu[0]/cpu[1])
@@ -170,6 +171,6 @@ func TestOnce(t *testing.T) {
 	certificate := authority.Issue(pki.Options{Names: []string{"x.example"}})
 	for _, p := range []*proxy{startHAProxy(t, certificate), startEnvoy(t, certificate)} {
 		require.NoError(t, once(t.Context(), p.address, &tls.Config{RootCAs: authority.Pool(), ServerName: "x.example"}))
-		require.Positive(t, p.cpu(t))
+		require.Positive(t, testkit.CPU(t, p.pid))
 	}
 }

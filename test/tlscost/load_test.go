@@ -15,11 +15,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
 const (
@@ -82,18 +83,12 @@ func startClients(tb testing.TB, o order) (clients *clientsOf, member string) {
 	require.NoError(tb, err)
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), orderVariable+"="+string(text))
-	command.Stderr = os.Stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	c := &clientsOf{ended: make(chan error, 1)}
 	c.orders, err = command.StdinPipe()
 	require.NoError(tb, err)
 	reports, err := command.StdoutPipe()
 	require.NoError(tb, err)
-	require.NoError(tb, command.Start())
-	tb.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
+	testkit.Start(tb, command)
 	c.reports = json.NewDecoder(reports)
 	first := &report{}
 	require.NoError(tb, c.reports.Decode(first))

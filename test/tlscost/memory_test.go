@@ -1,31 +1,12 @@
 package tlscost
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-// resident is the memory of a process in KiB.
-func resident(tb testing.TB, pid int) float64 {
-	tb.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	require.NoError(tb, err)
-	_, rest, found := strings.Cut(string(text), "VmRSS:")
-	require.True(tb, found)
-	var kib float64
-	_, err = fmt.Sscan(rest, &kib)
-	require.NoError(tb, err)
-	return kib
-}
 
 // series are sizes in KiB, by rotation.
 type series struct{ at, size []float64 }
@@ -74,18 +55,4 @@ func presented(tb testing.TB, address string, config *tls.Config) *x509.Certific
 	require.NoError(tb, err)
 	defer connection.Close()
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0] //nolint:forcetypeassert // a tls.Dialer's
-}
-
-func get(ctx context.Context, client *http.Client, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return string(body), err
 }

@@ -7,17 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
+	"github.com/octavia-envoy/octavia-envoy/test/haproxy"
 	"github.com/octavia-envoy/octavia-envoy/test/pki"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 	"github.com/octavia-envoy/octavia-envoy/xds/translate"
@@ -55,16 +52,12 @@ func startEnvoy(tb testing.TB, certificate pki.Certificate, change ...func(*tran
 	require.NoError(tb, err)
 	file := filepath.Join(tb.TempDir(), "envoy.json")
 	require.NoError(tb, os.WriteFile(file, document, 0o600))
-	return run(tb, place, exec.Command(envoybin.Path(tb), "--config-path", file, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"))
+	return run(tb, place, envoybin.Command(tb, file, "--concurrency", "1", "--log-level", "error"))
 }
 
 // startHAProxy runs one whose bind line is that of Octavia's template.
 func startHAProxy(tb testing.TB, certificate pki.Certificate, environment ...string) *proxy {
 	tb.Helper()
-	binary, err := exec.LookPath("haproxy")
-	if err != nil {
-		binary = "/usr/sbin/haproxy"
-	}
 	place, folder := free(tb), tb.TempDir()
 	bundle, list := filepath.Join(folder, "c.pem"), filepath.Join(folder, "crt-list")
 	require.NoError(tb, os.WriteFile(bundle, []byte(certificate.PEM()+certificate.KeyPEM()), 0o600))
@@ -81,7 +74,7 @@ defaults
 frontend l
     bind %s ssl crt-list %s ciphers %s no-sslv3 no-tlsv10 no-tlsv11 alpn h2,http/1.1,http/1.0
 `, place, list, octaviaCiphers), 0o600))
-	command := exec.Command(binary, "-db", "-f", file)
+	command := exec.Command(haproxy.Path(tb), "-db", "-f", file)
 	command.Env = append(os.Environ(), environment...)
 	return run(tb, place, command)
 }
@@ -96,13 +89,7 @@ func free(tb testing.TB) netip.AddrPort {
 
 func run(tb testing.TB, place netip.AddrPort, command *exec.Cmd) *proxy {
 	tb.Helper()
-	command.Dir, command.Stderr = tb.TempDir(), os.Stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(tb, command.Start())
-	tb.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
+	testkit.Start(tb, command)
 	testkit.Eventually(tb, func() error {
 		connection, err := net.Dial("tcp", place.String())
 		if err != nil {
@@ -111,21 +98,4 @@ func run(tb testing.TB, place netip.AddrPort, command *exec.Cmd) *proxy {
 		return connection.Close()
 	})
 	return &proxy{address: place.String(), pid: command.Process.Pid}
-}
-
-// cpu is the time that the threads of the proxy have run.
-func (p *proxy) cpu(tb testing.TB) time.Duration {
-	tb.Helper()
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.pid))
-	require.NoError(tb, err)
-	require.NotEmpty(tb, files)
-	var total time.Duration
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(tb, err)
-		nanoseconds, err := strconv.ParseInt(strings.Fields(string(text))[0], 10, 64)
-		require.NoError(tb, err)
-		total += time.Duration(nanoseconds)
-	}
-	return total
 }

@@ -53,7 +53,7 @@ func TestNothingLeft(t *testing.T) {
 // TestAsOpenSSL holds keywords, operators and order against OpenSSL itself.
 func TestAsOpenSSL(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed")
+		t.Fatal("openssl is not installed: apt-get install openssl")
 	}
 	for _, list := range []string{
 		octaviaDefault, "ALL", "DEFAULT", "HIGH", "HIGH:!aNULL:!MD5", "ECDHE+AESGCM", "ECDHE+AESGCM:ECDHE+CHACHA20", "EECDH+AESGCM:EDH+AESGCM",

@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/tls"
 	"encoding/json"
@@ -19,7 +18,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
@@ -423,69 +421,6 @@ func TestAccessLogOfConnections(t *testing.T) {
 	}
 }
 
-// TestNobodyReadsTheAccessLog: the log is a pipe that is full, and the listener serves on.
-func TestNobodyReadsTheAccessLog(t *testing.T) {
-	web := listener(t, "web", "HTTP", "blue")
-	var pipe *os.File
-	serveLogged(t, &model.LoadBalancer{
-		Listeners: []model.Listener{web}, Pools: []model.Pool{pool("blue", "HTTP", named(t, "blue"))},
-	}, func(path string) {
-		if err := unix.Mkfifo(path, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if pipe, err = os.OpenFile(path, os.O_RDWR, 0); err != nil { // so that Envoy can open it
-			t.Fatal(err)
-		}
-	})
-	defer func() { _ = pipe.Close() }()
-	const requests = 2000 // about 1.5 MB of log; the pipe holds 64 KiB.
-	serves(t, &web, requests)
-
-	// Envoy has kept the lines meanwhile.
-	_ = pipe.SetReadDeadline(time.Now().Add(testkit.Patience))
-	reader := bufio.NewReader(pipe)
-	for i := range requests {
-		text, err := reader.ReadBytes('\n')
-		var got line
-		if err != nil || json.Unmarshal(text, &got) != nil || got.number("status") != http.StatusOK {
-			t.Fatalf("line %d: %q, %v", i, text, err)
-		}
-	}
-}
-
-// TestDiskOfTheAccessLogIsFull: the log's lines are lost, and the listener serves on.
-func TestDiskOfTheAccessLogIsFull(t *testing.T) {
-	web := listener(t, "web", "HTTP", "blue")
-	serveLogged(t, &model.LoadBalancer{
-		Listeners: []model.Listener{web}, Pools: []model.Pool{pool("blue", "HTTP", named(t, "blue"))},
-	}, func(path string) {
-		if err := os.Symlink("/dev/full", path); err != nil {
-			t.Fatal(err)
-		}
-	})
-	serves(t, &web, 500)
-}
-
-// serves sends requests on one connection and wants them answered.
-func serves(t *testing.T, l *model.Listener, requests int) {
-	t.Helper()
-	connection := dial(t, l)
-	reader := bufio.NewReader(connection)
-	for i := range requests {
-		if _, err := io.WriteString(connection, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		response, err := http.ReadResponse(reader, nil)
-		if err != nil {
-			t.Fatalf("request %d: %v", i, err)
-		}
-		if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
-			t.Fatalf("request %d: %s, %v", i, response.Status, err)
-		}
-	}
-}
-
 // TestNoAccessLog: without the flavor, or with one that says no, there is nothing of it.
 func TestNoAccessLog(t *testing.T) {
 	for _, dir := range cases(t) {
@@ -545,55 +480,5 @@ func TestWhatAChangeTouchesWithAnAccessLog(t *testing.T) {
 		if diff := cmp.Diff(test.want, changes(translated(t, base()), translated(t, tree))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-	}
-}
-
-// TestACCESSLOGHoldsEveryField keeps the documentation what the code says: its table, and the names in its lines.
-func TestACCESSLOGHoldsEveryField(t *testing.T) {
-	const path, begin = "../../amphora-image/agent/ACCESSLOG.md", "| field | of | Envoy's operator | what it says |\n|---|---|---|---|\n"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	table, after, ended := strings.Cut(rest, "\n**")
-	if !found || !ended {
-		t.Fatal("the page has no table")
-	}
-	var want strings.Builder
-	for _, field := range AccessLogFields() {
-		var letters []byte
-		var operators []string
-		for i, format := range []string{field.HTTP, field.TCP, field.UDP} {
-			if format != "" {
-				letters = append(letters, "HTU"[i])
-				operators = append(operators, "`"+format+"`")
-			}
-		}
-		slices.Sort(operators)
-		fmt.Fprintf(&want, "| `%s` | %s | %s | %s |\n", field.Name, letters, strings.Join(slices.Compact(operators), ", "), field.Help)
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+want.String()+"\n**"+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	} else if table != want.String() {
-		t.Errorf("the table is not that of the code: run the test with -update\n%s", cmp.Diff(table, want.String()))
-	}
-	lines := 0
-	for text := range strings.Lines(before) {
-		if !strings.HasPrefix(text, "{") {
-			continue
-		}
-		var sample line
-		if err := json.Unmarshal([]byte(text), &sample); err != nil {
-			t.Fatal(err)
-		}
-		lines++
-		protocol, _ := sample["listener_protocol"].(string)
-		sameNames(t, sample, func(f AccessLogField) string { return f.format(protocol) })
-	}
-	if lines != 3 {
-		t.Errorf("%d lines as samples, want those of HTTP, HTTPS and UDP", lines)
 	}
 }

@@ -1,14 +1,11 @@
 package translate
 
 import (
-	"bytes"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -197,20 +194,6 @@ func files(t *testing.T, lb *model.LoadBalancer) func(*model.LoadBalancer) {
 	if err := os.WriteFile(name, document, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var output bytes.Buffer
-	command := exec.Command(envoybin.Path(t), "-c", name, "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn",
-		"--drain-time-s", "1", "--drain-strategy", "immediate")
-	command.Stdout, command.Stderr = &output, &output
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-		if t.Failed() {
-			t.Logf("Envoy said:\n%s", output.String())
-		}
-	})
+	envoybin.Start(t, name, "--drain-time-s", "1", "--drain-strategy", "immediate")
 	return func(lb *model.LoadBalancer) { write(lb) }
 }

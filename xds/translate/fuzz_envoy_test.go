@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,10 +20,12 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/octavia-envoy/octavia-envoy/amphora-image/agent/envoyadmin"
 	"github.com/octavia-envoy/octavia-envoy/driver/capabilities"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/test/envoybin"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
+	"github.com/octavia-envoy/octavia-envoy/test/warming"
 	"github.com/octavia-envoy/octavia-envoy/xds/bootstrap"
 	"github.com/octavia-envoy/octavia-envoy/xds/publish"
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
@@ -89,10 +89,7 @@ func served(t *testing.T, lb *model.LoadBalancer) *translate.Resources {
 }
 
 // envoy is one Envoy that is fed many load balancers, one after the other.
-type envoy struct {
-	publisher *publish.Publisher
-	admin     *http.Client
-}
+type envoy struct{ publisher *publish.Publisher }
 
 const node = "amphora"
 
@@ -130,13 +127,9 @@ func startEnvoy(f *testing.F) *envoy {
 	}
 	// What goes is gone at once, or the listeners of thousands of trees would drain side by side.
 	envoybin.Start(f, config, "--drain-time-s", "1", "--drain-strategy", "immediate")
-	e := &envoy{admin: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", options.AdminSocket)
-	}}}}
-	e.publisher = publish.New(srv, e, nil)
-	f.Cleanup(e.admin.CloseIdleConnections)
-	testkit.Eventually(f, func() error { return e.Warm(context.Background(), node) })
-	return e
+	ready := warming.Envoy{Admin: envoyadmin.New(options.AdminSocket)}
+	testkit.Eventually(f, func() error { return ready.Warm(context.Background(), node) })
+	return &envoy{publish.New(srv, ready, nil)}
 }
 
 // take gives Envoy a load balancer in the place of the one before, and returns its refusals. There is none between the
@@ -163,31 +156,6 @@ func (e *envoy) take(ctx context.Context, res *translate.Resources) error {
 		}
 	}
 	return nil
-}
-
-// Warm waits until neither a cluster nor a listener is warming, as an amphora's agent does.
-func (e *envoy) Warm(ctx context.Context, _ string) error {
-	const ask = `http://envoy/stats?filter=^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$`
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, ask, nil)
-		if err != nil {
-			return err
-		}
-		response, err := e.admin.Do(request)
-		if err != nil {
-			return fmt.Errorf("ask Envoy what is warming: %w", err)
-		}
-		text, err := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		if err == nil && strings.Contains(string(text), "warming_clusters: 0\n") && strings.Contains(string(text), "listeners_warming: 0\n") {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("still warming: %q: %w", text, context.Cause(ctx))
-		case <-time.After(time.Millisecond):
-		}
-	}
 }
 
 // withoutAddress returns a listener that does not bind its addresses. Envoy wants to bind those of UDP: they become free

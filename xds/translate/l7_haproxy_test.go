@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -11,10 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
+	"github.com/octavia-envoy/octavia-envoy/test/haproxy"
 	"github.com/octavia-envoy/octavia-envoy/test/testkit"
 )
 
@@ -241,28 +240,11 @@ func runHAProxy(t *testing.T, lb *model.LoadBalancer, ports []int) {
 // startHAProxy runs the real HAProxy until the end of the test, and returns when it accepts on the last of its ports.
 func startHAProxy(t *testing.T, text string, port int) {
 	t.Helper()
-	binary, err := exec.LookPath("haproxy")
-	if err != nil {
-		t.Fatal("there is no haproxy to compare with: apt-get install haproxy")
-	}
 	name := filepath.Join(t.TempDir(), "haproxy.cfg")
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var output bytes.Buffer
-	command := exec.Command(binary, "-db", "-f", name)
-	command.Stdout, command.Stderr = &output, &output
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-		if t.Failed() && !bytes.Contains(output.Bytes(), []byte("haproxy version")) {
-			t.Logf("HAProxy said:\n%s", output.String())
-		}
-	})
+	testkit.Start(t, exec.Command(haproxy.Path(t), "-db", "-f", name))
 	testkit.Eventually(t, func() error {
 		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", fmt.Sprintf("%s:%d", vip, port))
 		if err != nil {

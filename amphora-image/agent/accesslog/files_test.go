@@ -461,3 +461,9 @@ func TestGarbageInTheLog(t *testing.T) {
 		t.Errorf("got %.60q", got)
 	}
 }
+
+func (s *spool) progress() Progress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.done
+}

@@ -220,12 +220,6 @@ func (s *spool) lose(number int, emptied bool, do func() error) (lines uint64, e
 	return lines, nil
 }
 
-func (s *spool) progress() Progress {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.done
-}
-
 func countLines(path string, from int64) (lines uint64, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -27,7 +27,17 @@ func (c *Client) Stats(ctx context.Context, filter string) (map[string]uint64, e
 	return stats, nil
 }
 
-// State returns Envoy's server state: LIVE, DRAINING, PRE_INITIALIZING or INITIALIZING (envoy.admin.v3.ServerInfo.State).
+// The states of Envoy's server (envoy.admin.v3.ServerInfo.State), in the order of an Envoy's life.
+const (
+	// StatePreInitializing is before its clusters are ready.
+	StatePreInitializing = "PRE_INITIALIZING"
+	// StateInitializing is before its listeners are, for which it asks now.
+	StateInitializing = "INITIALIZING"
+	StateLive         = "LIVE"
+	StateDraining     = "DRAINING"
+)
+
+// State returns Envoy's server state, one of the constants.
 func (c *Client) State(ctx context.Context) (string, error) {
 	var info struct {
 		State string `json:"state"`
@@ -36,7 +46,7 @@ func (c *Client) State(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if info.State == "" {
-		return "LIVE", nil // proto3 JSON may leave out the first value of an enumeration, which is LIVE
+		return StateLive, nil // proto3 JSON may leave out the first value of an enumeration, which is LIVE
 	}
 	return info.State, nil
 }

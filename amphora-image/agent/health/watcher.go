@@ -24,8 +24,6 @@ const (
 	restFor = 10
 	// DefaultWholeEvery is the time between two whole reports.
 	DefaultWholeEvery = time.Minute
-	// stateFirst and stateBefore are Envoy's words for a server that has not got its configuration yet: (PRE_)INITIALIZING.
-	stateBefore, stateFirst = "INITIALIZING", "PRE_INITIALIZING"
 )
 
 // Envoy is what is asked; *envoyadmin.Client is one.
@@ -196,7 +194,7 @@ func (w *Watcher) reconcile(ctx context.Context, surely bool) error {
 	if err != nil {
 		return err
 	}
-	if state == stateFirst || state == stateBefore {
+	if state == envoyadmin.StatePreInitializing || state == envoyadmin.StateInitializing {
 		return nil // what it has not got yet would be taken for gone
 	}
 	stats, err := w.options.Envoy.Stats(ctx, statsFilter)

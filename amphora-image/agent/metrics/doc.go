@@ -3,7 +3,7 @@
 //	Prometheus ─► VIP, PROMETHEUS listener ─► Envoy ─► metrics.sock ─► Run ─► one reading a second ─► Envoy's admin socket
 //
 // The lists of metrics (loadBalancerMetrics, listenerMetrics, poolMetrics, memberMetrics) are the one place that says what
-// there is: what Envoy is asked for, what a scrape has, and METRICS.md all follow from them. omitted has what the amphora
+// there is: what Envoy is asked for, what a scrape has, and METRICS.md all follow from them. omitted_test.go has what the amphora
 // provider has and Envoy cannot know.
 //
 // Names, help texts and labels are those of octavia/cmd/prometheus_proxy.py of Octavia 19 in front of HAProxy 2.6, so that

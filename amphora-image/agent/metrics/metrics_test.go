@@ -79,7 +79,7 @@ func TestNamesAreOctavias(t *testing.T) {
 			}
 		}
 	}
-	for _, omission := range Omissions() {
+	for _, omission := range omissions() {
 		for _, name := range omission.Names {
 			if theirs[name] == nil {
 				t.Errorf("%s is omitted, and an amphora has it not, or it is there", name)
@@ -185,7 +185,7 @@ func tables() string {
 		fmt.Fprintf(&page, "| %s | %s | %s | %s |\n", name, kind, strings.Join(made, "; "), metric.Note)
 	}
 	page.WriteString("\n## What amphorae have besides\n\n| not here | because |\n|---|---|\n")
-	for _, omission := range Omissions() {
+	for _, omission := range omissions() {
 		names := slices.Sorted(slices.Values(omission.Names))
 		fmt.Fprintf(&page, "| `%s` | %s |\n", strings.Join(names, "` `"), omission.Why)
 	}

@@ -330,10 +330,3 @@ func (c *Collector) Acknowledged(sequence uint64) {
 		}
 	}
 }
-
-// Said reports whether there is nothing left that has to be said.
-func (c *Collector) Said() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.ended) == 0
-}

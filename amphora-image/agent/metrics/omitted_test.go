@@ -1,14 +1,14 @@
 package metrics
 
-// Omission is why some of Octavia's metrics are not there.
-type Omission struct {
+// omission is why some of Octavia's metrics are not there.
+type omission struct {
 	Why   string
 	Names []string
 }
 
-// Omissions are the metrics of an amphora that Envoy cannot know, or that nothing here would ever change.
-func Omissions() []Omission {
-	return []Omission{
+// omissions are the metrics of an amphora that Envoy cannot know, or that nothing here would ever change.
+func omissions() []omission {
+	return []omission{
 		{"Envoy keeps no highest values: let Prometheus find them, by `max_over_time`", []string{
 			"octavia_listener_connections_rate_max", "octavia_listener_http_requests_rate_max",
 			"octavia_listener_max_session_rate", "octavia_listener_max_sessions", "octavia_loadbalancer_max_connection_rate",
@@ -30,7 +30,7 @@ func Omissions() []Omission {
 			"octavia_member_idle_connections_limit", "octavia_member_limit_sessions", "octavia_member_queue_limit",
 			"octavia_pool_limit_sessions",
 		}},
-		{"TLS is not terminated yet", []string{
+		{"Envoy counts handshakes for each listener, and nothing is made of that yet", []string{
 			"octavia_loadbalancer_current_backend_ssl_key_rate", "octavia_loadbalancer_current_frontend_ssl_key_rate",
 			"octavia_loadbalancer_current_ssl_connections", "octavia_loadbalancer_current_ssl_rate",
 			"octavia_loadbalancer_frontend_ssl_reuse", "octavia_loadbalancer_max_backend_ssl_key_rate",
@@ -38,7 +38,7 @@ func Omissions() []Omission {
 			"octavia_loadbalancer_ssl_cache_lookups_total", "octavia_loadbalancer_ssl_cache_misses_total",
 			"octavia_loadbalancer_ssl_connections_total",
 		}},
-		{"there are no health monitors yet", []string{
+		{"what monitors find is told to Octavia, as operating statuses, and nothing is made of it here yet", []string{
 			"octavia_member_check_failures_total", "octavia_member_check_last_change_seconds",
 			"octavia_member_check_up_down_total", "octavia_member_downtime_seconds_total",
 			"octavia_pool_check_last_change_seconds", "octavia_pool_check_up_down_total",
