@@ -1,0 +1,2 @@
+// Package soak is the soak test.
+package soak
