@@ -29,7 +29,6 @@ func (s *site) listenerChanges() map[string]change {
 			if pool == "" {
 				return false
 			}
-			c.lockPool(pool)
 			return c.changeListener(l, func() { l.DefaultPoolID = pool })
 		},
 		"listener: client timeout": s.onListener(any, func(l *model.Listener) { l.TimeoutClientData = 40_000 + 1000*s.pick(60) }),
@@ -70,10 +69,6 @@ func (s *site) createListener(c *call) bool {
 	}
 	c.tree.Listeners = append(c.tree.Listeners, l)
 	c.lock(model.ProvisioningPendingCreate, model.Ref{Kind: model.KindListener, ID: l.ID})
-	if l.DefaultPoolID != "" {
-		c.lockPool(l.DefaultPoolID)
-		c.lock(model.ProvisioningPendingCreate, model.Ref{Kind: model.KindListener, ID: l.ID})
-	}
 	return c.post("/v1/listeners", listenerDocument(&l))
 }
 

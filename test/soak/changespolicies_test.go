@@ -26,7 +26,6 @@ func (s *site) policyChanges() map[string]change {
 				p.RedirectPrefix = "https://other.example"
 			case model.L7ActionRedirectToPool:
 				p.RedirectPoolID = s.fitting(c.tree, model.ProtocolHTTP)
-				c.lockPool(p.RedirectPoolID)
 			}
 			for i := range l.L7Policies {
 				if other := &l.L7Policies[i]; other.Position >= p.Position {

@@ -27,8 +27,8 @@ type tally struct {
 	done, failed atomic.Int64
 	// mayFail is for those that something is done to which ends connections by design.
 	mayFail bool
-	first    sync.Once
-	why      string
+	first   sync.Once
+	why     string
 }
 
 // client makes exchanges, one after the other; open makes what they go by.

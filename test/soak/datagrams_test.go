@@ -133,6 +133,8 @@ func (d *datagrams) lost() int {
 	return missing
 }
 
+func (d *datagrams) sockets() int { return len(d.sessions) }
+
 // when says in which minutes and seconds those that have no answer were sent, for the log of a test that failed.
 func (d *datagrams) when() string {
 	text := ""

@@ -16,14 +16,14 @@ type usage struct {
 	goroutines, heap int
 	// allocated is what Envoy has in use; its heap is more, tcmalloc keeps pages.
 	allocated, envoyHeap int
-	// stats counts Envoy's counters, gauges and histograms.
-	stats int
+	// stats are Envoy's counters and gauges.
+	stats map[string]int
 }
 
 func (u usage) log(t *testing.T, when string) {
 	t.Helper()
 	t.Logf("%s: controller %d goroutines, %.1f MiB; Envoy %.2f MiB allocated of %.1f MiB of heap, %d stats", when, u.goroutines,
-		float64(u.heap)/mebibyte, float64(u.allocated)/mebibyte, float64(u.envoyHeap)/mebibyte, u.stats)
+		float64(u.heap)/mebibyte, float64(u.allocated)/mebibyte, float64(u.envoyHeap)/mebibyte, len(u.stats))
 }
 
 // usage waits until nothing drains and looks.
@@ -53,8 +53,7 @@ func (k *soak) usage() usage {
 		}
 		must(k.t, json.Unmarshal([]byte(text), &memory))
 		u.allocated, u.envoyHeap = memory.Allocated, memory.HeapSize
-		stats, err := a.stats("")
-		u.stats = len(stats)
+		u.stats, err = a.stats("")
 		return err
 	})
 	return u
@@ -69,4 +68,35 @@ func number(t *testing.T, expression, text string) int {
 	n, err := strconv.Atoi(found[1])
 	must(t, err)
 	return n
+}
+
+// What one moment differs from another by, at the same configuration: buffers of connections that are open, caches.
+const (
+	noiseGoroutines = 10
+	noiseHeap       = 4 * mebibyte
+	noiseEnvoy      = 2 * mebibyte
+	// noiseStats are of what happens seldom, as an answer with a status that none had before.
+	noiseStats = 40
+)
+
+// flat fails the test if something has grown. Both halves had as many changes of the same kinds: what is not given back
+// grows as much in the second as in the first, what fills up at first does not.
+func (k *soak) flat(begin, half, end usage) {
+	k.t.Helper()
+	if end.goroutines > half.goroutines+noiseGoroutines {
+		stacks, _ := k.w.debug("goroutine?debug=1")
+		k.t.Errorf("goroutines have grown from %d to %d:\n%s", half.goroutines, end.goroutines, stacks)
+	}
+	if end.heap > half.heap+half.heap/4+noiseHeap {
+		k.t.Errorf("the controller's memory has grown from %d to %d", half.heap, end.heap)
+	}
+	if first, second := max(half.allocated-begin.allocated, 0), end.allocated-half.allocated; second > first/2+noiseEnvoy {
+		k.t.Errorf("Envoy has grown by %d in the first half and by %d in the second", first, second)
+	}
+	if len(end.stats) > len(half.stats)+noiseStats {
+		for name := range half.stats {
+			delete(end.stats, name)
+		}
+		k.t.Errorf("Envoy has more statistics: %v", names(end.stats))
+	}
 }

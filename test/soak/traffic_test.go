@@ -35,7 +35,7 @@ func (s *site) traffic(c *crowd) {
 		c.join(role+"HTTPS passed through", 1, seldom, kept(1, "https://"+at(portHTTPS)+"/", func() http.RoundTripper {
 			return &http.Transport{TLSClientConfig: config(), DisableKeepAlives: true}
 		}))
-		metrics := c.join(role+"metrics", 1, time.Second, kept(1, "http://"+at(portPrometheus)+"/metrics", func() http.RoundTripper { return &http.Transport{} }))
+		metrics := c.join(role+"metrics", 1, 500*time.Millisecond, kept(1, "http://"+at(portPrometheus)+"/metrics", func() http.RoundTripper { return &http.Transport{} }))
 		c.join(role+"TCP, new", 1, seldom, echoes(at(portTCP), false))
 		long := c.join(role+"TCP, long", 2, often, echoes(at(portTCP), true))
 		sockets := c.join(role+"WebSocket", 2, often, webSockets(at(portHTTP)))
