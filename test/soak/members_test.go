@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,6 +32,7 @@ func webMember(t *testing.T, certificate *pki.Certificate) int {
 		_, _ = io.WriteString(connection, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 		_, _ = io.Copy(connection, buffered)
 	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // checks that end before their handshake
 	if certificate != nil {
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.TLS()}}
 		server.StartTLS()
