@@ -118,7 +118,7 @@ func runController(s settings) error {
 		Store: st, Agent: agent, Logger: logger, Registry: registry, Octavia: rest,
 		Interval: 10 * time.Second, PendingAge: 5 * time.Second, Wake: reconciler.Wake,
 	})
-	calls := api.New(api.Options{Store: st, Octavia: resolver{agent}, Registry: registry, Logger: logger, Wake: reconciler.Wake}) //nolint:contextcheck // its handlers have the contexts of their requests
+	calls := api.New(api.Options{Store: st, Octavia: resolver{agent}, Registry: registry, Logger: logger, Wake: reconciler.Wake})
 	return serve(ctx, s, logger, calls, reconciler.Restore, map[string]func(context.Context) error{
 		"amphorae": manager.Watch, "reconcile": reconciler.Run, "status": sender.Run, "health": keeper.Run,
 		"statistics": statistic.Run, "resync": again.Run,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -137,15 +138,15 @@ func (d *datagrams) sockets() int { return len(d.sessions) }
 
 // when says in which minutes and seconds those that have no answer were sent, for the log of a test that failed.
 func (d *datagrams) when() string {
-	text := ""
+	var text strings.Builder
 	for _, s := range d.sessions {
 		s.mu.Lock()
 		for number, at := range s.missing {
-			text += fmt.Sprintf(" %d at %s", number, at.Format("15:04:05.000"))
+			fmt.Fprintf(&text, " %d at %s", number, at.Format("15:04:05.000"))
 		}
 		s.mu.Unlock()
 	}
-	return text
+	return text.String()
 }
 
 // isRefused is what a socket says of a datagram to a port where nobody listens.

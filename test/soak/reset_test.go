@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -31,7 +32,7 @@ func (k *soak) resetOne() bool {
 		}
 		return false
 	})
-	if err == errNothing {
+	if errors.Is(err, errNothing) {
 		return false
 	}
 	must(k.t, err)
