@@ -23,22 +23,24 @@ func (k *soak) upsets() (restarts, others map[string]func()) {
 			k.w.start()
 		}
 	}
-	return map[string]func(){
-			"controller: stop and start": restart(syscall.SIGTERM),
-			"controller: kill and start": restart(syscall.SIGKILL),
-		}, map[string]func(){
-			"streams: cut": k.w.way.cut,
-			"agent: kill":  func() { k.w.amphoraOf(k.lb).signal("--config", unix.SIGKILL) },
-			"Envoy: slow": func() {
-				a := k.w.amphoraOf(k.lb)
-				a.signal("--config-path", unix.SIGSTOP)
-				// What is tested is an Envoy that does nothing for so long.
-				time.Sleep(time.Second + time.Duration(k.site.pick(1000))*time.Millisecond)
-				a.signal("--config-path", unix.SIGCONT)
-			},
-			"guest: create or delete": k.guest,
-			"refusal":                 k.refusal,
-		}
+	restarts = map[string]func(){
+		"controller: stop and start": restart(syscall.SIGTERM),
+		"controller: kill and start": restart(syscall.SIGKILL),
+	}
+	others = map[string]func(){
+		"streams: cut": k.w.way.cut,
+		"agent: kill":  func() { k.w.amphoraOf(k.lb).signal("--config", unix.SIGKILL) },
+		"Envoy: slow": func() {
+			a := k.w.amphoraOf(k.lb)
+			a.signal("--config-path", unix.SIGSTOP)
+			// What is tested is an Envoy that does nothing for so long.
+			time.Sleep(time.Second + time.Duration(k.site.pick(1000))*time.Millisecond)
+			a.signal("--config-path", unix.SIGCONT)
+		},
+		"guest: create or delete": k.guest,
+		"refusal":                 k.refusal,
+	}
+	return restarts, others
 }
 
 // guest is another load balancer that comes, with all that is below it in one call, and goes in a cascade.
