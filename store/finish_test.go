@@ -61,7 +61,7 @@ func TestFinish(t *testing.T) {
 			t.Errorf("Intents = %v, %v; want only %d", intents, err, came)
 		}
 		messages := outbox(t, s, now.now())
-		wantMessages := []store.OutboxMessage{{LoadBalancerID: tree.ID, Status: status, CreatedAt: at}}
+		wantMessages := []store.OutboxMessage{{LoadBalancerID: tree.ID, ProjectID: tree.ProjectID, Status: status, CreatedAt: at}}
 		if len(messages) == 1 {
 			wantMessages[0].ID = messages[0].ID
 		}
