@@ -42,6 +42,12 @@ func upgrading(t *testing.T, name string) model.Member {
 // echoing is a TCP member that echoes, and a UDP one at the same port.
 func echoing(t *testing.T, name string) model.Member {
 	t.Helper()
+	return hearing(t, name, func([]byte) {})
+}
+
+// hearing is an echoing member that tells of the datagrams it gets.
+func hearing(t *testing.T, name string, hear func(datagram []byte)) model.Member {
+	t.Helper()
 	stream, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	packets, err := net.ListenPacket("udp", stream.Addr().String())
@@ -74,6 +80,7 @@ func echoing(t *testing.T, name string) model.Member {
 			if err != nil {
 				return
 			}
+			hear(buffer[:n])
 			_, _ = packets.WriteTo(buffer[:n], from)
 		}
 	})
