@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/proto"
 
@@ -48,14 +49,23 @@ func TestCHANGESHoldsEveryChange(t *testing.T) {
 		change func(lb *model.LoadBalancer, http, tcp, udp *model.Listener)
 	}{
 		{"a member: added, removed, weight, admin state", func(lb *model.LoadBalancer, _, _, _ *model.Listener) { lb.Pool("web").Members[0].Weight = 9 }},
-		{"a pool's algorithm or persistence", func(lb *model.LoadBalancer, _, _, _ *model.Listener) {
+		{"HTTP, TCP: a pool's algorithm or persistence", func(lb *model.LoadBalancer, _, _, _ *model.Listener) {
 			lb.Pool("web").LBAlgorithm = model.AlgorithmLeastConnections
 		}},
-		{"a health monitor: added, changed, removed", func(lb *model.LoadBalancer, _, _, _ *model.Listener) {
+		{"HTTP, TCP: a health monitor: added, changed, removed", func(lb *model.LoadBalancer, _, _, _ *model.Listener) {
 			lb.Pool("web").HealthMonitor = &model.HealthMonitor{
 				ID: "hm", PoolID: "web", AdminStateUp: true, Type: "TCP", Delay: 5, Timeout: 3, MaxRetries: 3, MaxRetriesDown: 3,
 			}
 		}},
+		{"UDP: a pool's algorithm or persistence", func(lb *model.LoadBalancer, _, _, _ *model.Listener) {
+			lb.Pool("dns").LBAlgorithm = model.AlgorithmSourceIP
+		}},
+		{"UDP: a health monitor: added, changed, removed", func(lb *model.LoadBalancer, _, _, _ *model.Listener) {
+			lb.Pool("dns").HealthMonitor = &model.HealthMonitor{
+				ID: "hm", PoolID: "dns", AdminStateUp: true, Type: "UDP-CONNECT", Delay: 5, Timeout: 3, MaxRetries: 3, MaxRetriesDown: 3,
+			}
+		}},
+		{"UDP: a member that is removed", func(lb *model.LoadBalancer, _, _, _ *model.Listener) { lb.Pool("dns").Members = nil }},
 		{"a pool that nothing uses: added or removed", func(lb *model.LoadBalancer, _, _, _ *model.Listener) { lb.Pools = slices.Delete(lb.Pools, 1, 2) }},
 		{"SOURCE_IP_PORT for a TCP pool", func(lb *model.LoadBalancer, _, _, _ *model.Listener) {
 			lb.Pool("db").LBAlgorithm = model.AlgorithmSourceIPPort
@@ -123,9 +133,11 @@ func drainedBy(old, changed *Resources) string {
 		switch {
 		case after == nil:
 			all["the listener that goes"] = true
-		case proto.Equal(before, after):
 		case len(before.GetFilterChains()) == 0:
-			all["its sessions"] = true
+			if sessions := endedSessions(old, changed, before, after); sessions != "" {
+				all[sessions] = true
+			}
+		case proto.Equal(before, after):
 		case !proto.Equal(withoutChains(before), withoutChains(after)):
 			all["the listener"] = true
 		default:
@@ -140,6 +152,26 @@ func drainedBy(old, changed *Resources) string {
 		return "–"
 	}
 	return strings.Join(slices.Sorted(maps.Keys(all)), ", ")
+}
+
+// endedSessions says which sessions of a UDP listener end; TestPoolChangesEndSessions in test/integration sees that Envoy does so.
+func endedSessions(old, changed *Resources, before, after *listenerv3.Listener) string {
+	name := "udp:" + before.GetName()
+	was, is := old.Clusters[name], changed.Clusters[name]
+	members := func(r *Resources, cluster *clusterv3.Cluster) int {
+		count := 0
+		for _, group := range r.Endpoints[cluster.GetEdsClusterConfig().GetServiceName()].GetEndpoints() {
+			count += len(group.GetLbEndpoints())
+		}
+		return count
+	}
+	switch {
+	case !proto.Equal(before, after), !proto.Equal(was, is):
+		return "its sessions"
+	case members(changed, is) < members(old, was):
+		return "its sessions with the member"
+	}
+	return ""
 }
 
 // withoutChains is what of a listener may not change in place.
