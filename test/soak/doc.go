@@ -38,8 +38,9 @@
 //
 // # Datagrams that are lost
 //
-// A UDP session ends with its listener, its cluster and its member, and takes with it the answers that are under way: of a client that sends
-// every 50 ms and has its answer in one, mostly none. More are lost by changes of a pool's members and health monitor: bursts of some
-// 100 ms were seen, once of a second and a half, when a pool with clients gets a monitor or a monitored pool new members. The
-// test allows ten datagrams a socket and change, until that is understood; bystanders lose none.
+// Members tell which datagrams they got. All have to come to one, whatever is changed. A UDP session ends with its listener, its cluster
+// (a health monitor, an algorithm) and its member, and takes with it the answers that are under way, see xds/translate/CHANGES.md. Of a
+// client that sends every 50 ms and has its answer in one, mostly none: the test allows one a socket and change. It is as long as
+// Envoy has not run if it was stopped, or has had no processor, when the session ends: answers to what was sent while it was stopped are
+// counted apart, and may be lost. Bystanders lose none of all these.
 package soak

@@ -46,8 +46,8 @@ func webMember(t *testing.T, certificate *pki.Certificate) int {
 	return server.Listener.Addr().(*net.TCPAddr).Port
 }
 
-// echoMember echoes over TCP and, at the same port, over UDP.
-func echoMember(t *testing.T) int {
+// echoMember echoes over TCP and, at the same port, over UDP, and tells of the datagrams that it gets. It returns its port.
+func echoMember(t *testing.T, hear func(datagram []byte)) int {
 	t.Helper()
 	stream, packets := listenBoth(t)
 	var running sync.WaitGroup
@@ -78,6 +78,7 @@ func echoMember(t *testing.T) int {
 			if err != nil {
 				return
 			}
+			hear(buffer[:n])
 			_, _ = packets.WriteTo(buffer[:n], from)
 		}
 	})

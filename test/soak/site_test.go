@@ -38,18 +38,21 @@ type site struct {
 	vip, guestVIP string
 	// web, raw and secure are the ports of members by what they speak: HTTP, echo over TCP and UDP, and HTTPS.
 	web, raw, secure []int
-	next             int
+	// deliveries are of the datagrams that raw members get.
+	deliveries *deliveries
+	next       int
 }
 
 func newSite(t *testing.T, random *rand.Rand) *site {
 	t.Helper()
-	s := &site{t: t, random: random, pki: pki.New(t, "CA")}
+	s := &site{t: t, random: random, pki: pki.New(t, "CA"), deliveries: &deliveries{underway: map[uint64]struct{}{}}}
 	// An address of its own keeps tests that run at the same time from each other's ports.
 	net := fmt.Sprintf("127.%d.%d.", 100+os.Getpid()%100, os.Getpid()/100%250)
 	s.vip, s.guestVIP = net+"1", net+"2"
 	certificate := s.pki.Issue(pki.Options{Names: []string{"x.example"}})
 	for range 4 {
-		s.web, s.raw, s.secure = append(s.web, webMember(t, nil)), append(s.raw, echoMember(t)), append(s.secure, webMember(t, &certificate))
+		s.web, s.secure = append(s.web, webMember(t, nil)), append(s.secure, webMember(t, &certificate))
+		s.raw = append(s.raw, echoMember(t, s.deliveries.arrived))
 	}
 	return s
 }

@@ -32,10 +32,12 @@ func (k *soak) upsets() (restarts, others map[string]func()) {
 		"agent: kill":  func() { k.w.amphoraOf(k.lb).signal("--config", unix.SIGKILL) },
 		"Envoy: slow": func() {
 			a := k.w.amphoraOf(k.lb)
+			began := time.Now()
 			a.signal("--config-path", unix.SIGSTOP)
 			// What is tested is an Envoy that does nothing for so long.
 			time.Sleep(time.Second + time.Duration(k.site.pick(1000))*time.Millisecond)
 			a.signal("--config-path", unix.SIGCONT)
+			k.stood = append(k.stood, span{began, time.Now()})
 		},
 		"guest: create or delete": k.guest,
 		"refusal":                 k.refusal,
