@@ -13,6 +13,7 @@ type relay struct {
 
 	mu          sync.Mutex
 	target      string
+	choose      func() string // of a connection, instead of target; nil is target
 	connections map[net.Conn]struct{}
 	swallows    map[net.Conn]bool
 	accepted    int
@@ -46,6 +47,9 @@ func (r *relay) address() string { return r.socket.Addr().String() }
 func (r *relay) serve(client net.Conn) {
 	r.mu.Lock()
 	target := r.target
+	if r.choose != nil {
+		target = r.choose()
+	}
 	r.accepted++
 	r.connections[client] = struct{}{}
 	r.mu.Unlock()
