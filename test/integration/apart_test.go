@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,9 +56,7 @@ func TestAgentFollowsItsEnvoy(t *testing.T) {
 	s := startStack(t)
 	first, second := s.controllerOfAgents(), s.controllerOfAgents()
 	must(t, s.store.PutAmphora(t.Context(), model.Amphora{ID: "lb", LoadBalancerID: "lb", Status: model.AmphoraAllocated, Compute: "test"}))
-	way := startRelay(t, first.address)
-	var turn atomic.Int64
-	way.choose = func() string { return []string{first.address, second.address}[turn.Add(1)%2] } // as one address before both
+	way := startRelay(t, first.address, second.address)
 	startAgent(t, s.ca, "lb", way.address())
 
 	apart := func() bool {
