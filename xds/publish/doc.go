@@ -12,8 +12,8 @@
 //	narrow  listeners, then clusters and routes, then the rest, are removed; a listener whose address another one takes has
 //	        gone with the shift, as Envoy has no two at an address
 //
-// Each has a deadline. When Envoy is not done with the clusters in time, all but the traffic to these moves, and nothing is
-// removed: the caller tries again, and every later Publish goes on from there, or takes back what was late. When routes,
+// Each has a deadline. When Envoy is not done with the clusters in time, all but the traffic to these moves (not being done is more
+// than having no ACK: one that warms keeps back those of its neighbours, which may have all that they need), and nothing is removed: the caller tries again, and every later Publish goes on from there, or takes back what was late. When routes,
 // listeners or the second warming are late, what they replace is not removed.
 //
 // A phase with nothing in it is skipped: a changed member is one push of endpoints and its ACK.

@@ -54,7 +54,7 @@ func (r *run) phases(ctx context.Context) error {
 	if errors.Is(ready, ErrLate) {
 		// What is late has no traffic, and all that has stays: the way back is not to go on. Only the neighbours do. When all
 		// clusters are acknowledged, they are ready, and it is a listener of before that still warms.
-		r.findLate()
+		r.findLate(ctx)
 		err := r.phase(ctx, phaseShift, deadlines.Shift, r.shift)
 		if err != nil || len(r.late)+len(r.result.Rejected) > 0 || !r.dropUnready(func(string) bool { return true }) {
 			return errors.Join(ready, err, r.relieved(ctx))
@@ -90,7 +90,12 @@ func (r *run) phases(ctx context.Context) error {
 // them.
 func (r *run) widen(ctx context.Context) error {
 	held := r.publisher.server.Held(r.node, resource.ClusterType)
-	r.dropUnready(func(name string) bool { _, holds := held[name]; return held != nil && !holds })
+	maps.DeleteFunc(r.state.led, func(name string, _ struct{}) bool { _, holds := held[name]; return holds })
+	r.dropUnready(func(name string) bool {
+		_, holds := held[name]
+		_, led := r.state.led[name]
+		return held != nil && !holds && !led
+	})
 	if err := r.keepServing(ctx); err != nil {
 		return err
 	}
