@@ -100,7 +100,7 @@ func (r *run) widen(ctx context.Context) error {
 		return err
 	}
 	for _, typeURL := range []string{resource.SecretType, resource.EndpointType, resource.ClusterType} {
-		if err := r.set(typeURL); err != nil {
+		if err := r.set(ctx, typeURL); err != nil {
 			return err
 		}
 	}
@@ -113,7 +113,7 @@ func (r *run) widen(ctx context.Context) error {
 // shift moves the traffic. Routes come before the listeners that ask for them.
 func (r *run) shift(ctx context.Context) error {
 	for _, typeURL := range []string{resource.RouteType, resource.ListenerType} {
-		if err := r.set(typeURL); err != nil {
+		if err := r.set(ctx, typeURL); err != nil {
 			return err
 		}
 	}
@@ -142,7 +142,7 @@ func (r *run) warm(ctx context.Context) error {
 
 // set gives the server what has changed of a type, or was refused before. The first set of a type, even of none, lets the
 // server speak of it.
-func (r *run) set(typeURL string) error {
+func (r *run) set(ctx context.Context, typeURL string) error {
 	have := r.publisher.server.Versions(r.node, typeURL)
 	refused := r.publisher.server.Rejections(r.node)
 	changed := map[string]*server.Resource{}
@@ -163,7 +163,7 @@ func (r *run) set(typeURL string) error {
 	var displaced []string
 	if typeURL == resource.ListenerType {
 		var err error
-		if displaced, err = r.displaced(changed); err != nil {
+		if displaced, err = r.displaced(ctx, changed); err != nil {
 			return err
 		}
 	}
