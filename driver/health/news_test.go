@@ -149,16 +149,15 @@ func TestPause(t *testing.T) {
 	}{
 		{0, time.Hour, 1, firstPause},
 		{firstPause, firstPause, 1, 1500 * time.Millisecond},
-		{firstPause, 1500 * time.Millisecond, 1, firstPause},
-		{firstPause, 3 * firstPause, 1, firstPause},
+		{firstPause, 2500 * time.Millisecond, 1, firstPause},
 		{firstPause, time.Hour, 500, 5 * time.Second},
-		{4 * time.Second, 5 * time.Second, 1, 5 * time.Second},
-		{4 * time.Second, 6 * time.Second, 1, 4 * time.Second},
-		{4 * time.Second, 8 * time.Second, 1, 2 * time.Second},
+		{4 * time.Second, 7 * time.Second, 1, 5 * time.Second},
+		{4 * time.Second, 10 * time.Second, 1, 4 * time.Second},
+		{4 * time.Second, 16 * time.Second, 1, 2 * time.Second},
 		{8 * time.Second, 8 * time.Second, 1, lastPause},
 		{lastPause, lastPause, 10_000, lastPause},
-		{lastPause, 20 * time.Second, 1, 5 * time.Second},
-		{lastPause, 25 * time.Second, 1, firstPause},
+		{lastPause, 40 * time.Second, 1, 5 * time.Second},
+		{lastPause, time.Minute, 1, firstPause},
 	} {
 		if got := pause(test.before, test.silence, test.members); got != test.want {
 			t.Errorf("pause(%v, %v, %d) = %v, want %v", test.before, test.silence, test.members, got, test.want)
@@ -166,23 +165,18 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// However long they go on, changes that come one by one, with more than a pause between them, are each said at once.
+// However long they go on, changes that come one by one are each said at once; those that come faster are not.
 func TestPauseOfChangesOneByOne(t *testing.T) {
-	for _, apart := range []time.Duration{2 * time.Second, 3 * time.Second, 5 * time.Second, 10 * time.Second} {
+	for apart, want := range map[time.Duration]time.Duration{
+		time.Second / 10: lastPause, 2 * time.Second: lastPause,
+		3 * time.Second: firstPause, 5 * time.Second: firstPause, 10 * time.Second: firstPause,
+	} {
 		last := firstPause
 		for range 100 {
 			last = pause(last, max(apart, last), 1)
 		}
-		if last != firstPause {
+		if last != want {
 			t.Errorf("a hundred changes, %v apart, have brought a pause of %v", apart, last)
 		}
-	}
-	// After a burst the pause shrinks with each silence that is longer than half as much again.
-	last := lastPause
-	for range 3 {
-		last = pause(last, 16*time.Second, 1)
-	}
-	if last != firstPause {
-		t.Errorf("three changes after a burst the pause is %v", last)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	// firstPause and lastPause are how long nothing more is said of a load balancer after a message, growing by half with
-	// each message while changes go on; what the silence lasted beyond a pause is taken off the next.
+	// each message while changes go on; a third of what the silence lasted beyond a pause is taken off the next.
 	firstPause = time.Second
 	lastPause  = 10 * time.Second
 	// perRecord is added up to the least pause after a message: the driver-agent needs 2 ms a record, and more when it is
@@ -67,8 +67,8 @@ func (k *Keeper) decide(known store.Health) store.Settlement {
 func pause(before, silence time.Duration, members int) time.Duration {
 	least := max(firstPause, time.Duration(members)*perRecord)
 	if before != 0 {
-		// Changes that came only after the pause was over are no reason for a longer one.
-		least = max(least, before+before/2-(silence-before))
+		// Changes that came only long after the pause was over are no reason for a longer one.
+		least = max(least, before+before/2-(silence-before)/3)
 	}
 	return min(least, lastPause)
 }
