@@ -12,8 +12,8 @@ import (
 
 const (
 	// DefaultApartAfter is how long an agent may say that its Envoy is connected to a controller while it is not to this one.
-	// It is more than Envoy takes to give up a connection that is never answered (connectTimeout of xds/bootstrap), for
-	// Envoy's gauge counts one that it has begun.
+	// It is more than Envoy takes to give up a connection that is never answered (5 s, connectTimeout of xds/bootstrap), since
+	// Envoy's gauge counts one that it has begun (seen with 1.40).
 	DefaultApartAfter = 8 * time.Second
 	// longestApart bounds the patience, which doubles each time that the agent comes back and its Envoy is not here still.
 	longestApart = 2 * time.Minute
@@ -33,8 +33,9 @@ type parting struct {
 
 // apart says whether the agent has to dial again, to come to where its Envoy is. It is asked with each heartbeat.
 //
-// An Envoy that is dead, has not dialled yet or dials in vain is connected to nobody, and an older agent does not say that
-// it is connected: they all stay.
+// An Envoy that is dead or has not dialled yet is connected to nobody, and an older agent does not say that it is connected:
+// they stay. So do those whose Envoys dial in vain, unless no heartbeat falls into the pauses between the attempts; then
+// the agent dials again for nothing, ever less often.
 func (p *parting) apart(envoy *agentapiv1.EnvoyStatus, here bool, now time.Time, first time.Duration) bool {
 	if here || p.patience == 0 {
 		p.patience = first
