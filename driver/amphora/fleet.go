@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
@@ -31,6 +32,12 @@ type FleetOptions struct {
 	Now func() time.Time
 	// RecordEvery, SilentAfter: 0 is the default. CertificateLife: 0 is the signer's default.
 	RecordEvery, SilentAfter, CertificateLife time.Duration
+	// EnvoyHere says whether an amphora's Envoy has its xDS stream with this controller, or is about to. An agent whose Envoy
+	// is connected to another one is sent away after ApartAfter, 0 is DefaultApartAfter, to come there, too. nil is not asked.
+	EnvoyHere  func(amphoraID string) bool
+	ApartAfter time.Duration
+	// Registry takes the metrics; nil keeps them to ourselves.
+	Registry prometheus.Registerer
 
 	// Health and Statistics are called with what the agents report; nil ignores it. The calls for one amphora come one after
 	// the other and in the agent's order, and none for an older stream after one for a newer; those for different amphorae come at
@@ -51,6 +58,8 @@ type Fleet struct {
 	mu      sync.Mutex
 	agents  map[string]*agent
 	changed chan struct{} // closed and replaced when an agent comes or goes
+
+	sentAway prometheus.Counter
 }
 
 // ErrNotConnected says that an amphora's agent has no stream to this controller.
@@ -85,7 +94,12 @@ func NewFleet(options FleetOptions) *Fleet {
 	if options.SilentAfter == 0 {
 		options.SilentAfter = DefaultSilentAfter
 	}
-	return &Fleet{options: options, agents: map[string]*agent{}, changed: make(chan struct{})}
+	if options.ApartAfter == 0 {
+		options.ApartAfter = DefaultApartAfter
+	}
+	return &Fleet{
+		options: options, agents: map[string]*agent{}, changed: make(chan struct{}), sentAway: newApartCounter(options.Registry),
+	}
 }
 
 // Register serves the agents on a gRPC server with mutual TLS; it fits server.Options.Register of xds/server.
@@ -197,6 +211,9 @@ type agent struct {
 	state     AgentState
 	recorded  time.Time
 	recording bool
+	parting   parting
+	// sentAway is whether the stream has ended to have the agent come to where its Envoy is.
+	sentAway  bool
 	lastProbe uint64
 	probes    map[uint64]chan<- *agentapiv1.ProbeResult
 }

@@ -56,6 +56,11 @@ func (f *Fleet) Connect(stream agentStream) error {
 		case report := <-reports:
 			silence.Reset(f.options.SilentAfter)
 			f.hear(ctx, a, report)
+			if f.apart(a, report) {
+				f.sentAway.Inc()
+				logger.Warn("agent has to dial again: its Envoy is connected to another controller")
+				return errApart
+			}
 		case err := <-lost:
 			logger.Info("agent disconnected", "error", err)
 			return nil
@@ -144,7 +149,7 @@ func (f *Fleet) welcome(amphora *model.Amphora, hello *agentapiv1.Hello) *agent 
 	defer f.mu.Unlock()
 	if old := f.agents[amphora.ID]; old != nil {
 		old.end()
-		a.recorded, a.hooks = old.recorded, old.hooks
+		a.recorded, a.hooks, a.parting.patience = old.recorded, old.hooks, old.parting.patience
 	}
 	f.agents[amphora.ID] = a
 	f.announce()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -162,4 +163,42 @@ func TestSecretThatNeverComes(t *testing.T) {
 		t.Fatal("no secrets")
 	}
 	c.accepted("amphora-1", healed)
+}
+
+// While one pool warms, Envoy says nothing about the neighbours' clusters either, and takes them all the same.
+func TestNeighboursOfAPoolThatNeverWarms(t *testing.T) {
+	t.Parallel()
+	c, _ := replacing(t)
+	c.publisher.Deadlines = soon()
+	l, neighbour, m1, m2 := listener(t, "l1", "p1"), listener(t, "l2", "p1"), member(t, "m1"), member(t, "m2")
+	p1 := pool("p1", m1)
+	c.accepted("amphora-1", translated(t, []model.Listener{l, neighbour}, p1))
+	traffic := startLoad(t, neighbour)
+
+	stuck := pool("stuck", hanging(t, "hangs"))
+	l.DefaultPoolID = "stuck"
+	want := func(pools ...model.Pool) *translate.Resources {
+		resources := translated(t, []model.Listener{l, neighbour}, append(pools, p1, stuck)...)
+		checks := httpHealthCheck()
+		checks[0].Timeout = durationpb.New(time.Hour)
+		resources.Clusters["stuck"].HealthChecks, resources.Clusters["stuck"].TypedExtensionProtocolOptions = checks, nil
+		return resources
+	}
+	c.late("amphora-1", want(), "widen")
+	// A later change has a new pool for the neighbour.
+	neighbour.DefaultPoolID = "p2"
+	c.late("amphora-1", want(checkedBy(model.HealthMonitorHTTP, pool("p2", m2))), "widen")
+	serves(t, neighbour, "m2")
+	serves(t, l, "m1")
+	// It goes before Envoy has ever acknowledged it, and only after its traffic.
+	neighbour.DefaultPoolID = "p3"
+	c.late("amphora-1", want(pool("p3", member(t, "m3"))), "widen")
+	serves(t, neighbour, "m3")
+
+	l.DefaultPoolID = "p1"
+	c.accepted("amphora-1", translated(t, []model.Listener{l, neighbour}, p1, pool("p3", member(t, "m3"))))
+	if held := c.server.Held("amphora-1", resource.ClusterType); len(held) != 2 {
+		t.Errorf("Envoy holds %v", held)
+	}
+	traffic.lossless(t)
 }

@@ -192,3 +192,31 @@ func TestChangedClusterWarmsAtOnce(t *testing.T) {
 		t.Fatalf("Envoy gave up waiting for endpoints %d times", n)
 	}
 }
+
+// A listener gives its address to another one while no controller runs; the next one knows of the former no more than its name.
+// Envoy would refuse the new one as long as the former is there.
+func TestAddressIsTakenFromAnUnknownListener(t *testing.T) {
+	for _, protocol := range []string{model.ProtocolUDP, model.ProtocolHTTP} {
+		t.Run(protocol, func(t *testing.T) {
+			c, e, ca := fixture(t)
+			former := listener(t, "former", "p1")
+			former.Protocol = protocol
+			if protocol == model.ProtocolUDP {
+				former.DefaultPoolID = "" // and no cluster to wait for
+			}
+			successor := former
+			successor.ID = "successor"
+			c.accepted("amphora-1", translated(t, []model.Listener{former}, pool("p1", member(t, "m1"))))
+			c.stop()
+
+			again := startController(t, ca, &warming{e}, c.address, nil)
+			again.accepted("amphora-1", translated(t, []model.Listener{successor}, pool("p1", member(t, "m1"))))
+			if held := again.server.Held("amphora-1", resource.ListenerType); len(held) != 1 || held["successor"] == "" {
+				t.Errorf("Envoy holds %v", held)
+			}
+			if nacks := again.metric("nacks_total", "listener"); nacks > 0 {
+				t.Errorf("%v messages were refused", nacks)
+			}
+		})
+	}
+}

@@ -12,17 +12,18 @@ type relay struct {
 	socket net.Listener
 
 	mu          sync.Mutex
-	target      string
+	targets     []string // in turn
 	connections map[net.Conn]struct{}
 	swallows    map[net.Conn]bool
 	accepted    int
 }
 
-func startRelay(t *testing.T, target string) *relay {
+// startRelay starts one that leads each connection to the next of the targets.
+func startRelay(t *testing.T, targets ...string) *relay {
 	t.Helper()
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	r := &relay{socket: socket, target: target, connections: map[net.Conn]struct{}{}, swallows: map[net.Conn]bool{}}
+	r := &relay{socket: socket, targets: targets, connections: map[net.Conn]struct{}{}, swallows: map[net.Conn]bool{}}
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -45,7 +46,7 @@ func (r *relay) address() string { return r.socket.Addr().String() }
 
 func (r *relay) serve(client net.Conn) {
 	r.mu.Lock()
-	target := r.target
+	target := r.targets[r.accepted%len(r.targets)]
 	r.accepted++
 	r.connections[client] = struct{}{}
 	r.mu.Unlock()
@@ -94,7 +95,7 @@ func (g *gate) Write(bytes []byte) (int, error) {
 // lead has all further connections go to another controller, and ends those that are.
 func (r *relay) lead(target string) {
 	r.mu.Lock()
-	r.target = target
+	r.targets = []string{target}
 	r.mu.Unlock()
 	r.cut()
 }

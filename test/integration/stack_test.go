@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
 
+	"github.com/octavia-envoy/octavia-envoy/driver/amphora"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/driver/reconcile"
 	"github.com/octavia-envoy/octavia-envoy/driver/status"
@@ -37,6 +39,8 @@ type stack struct {
 type replica struct {
 	*controller
 	loop *reconcile.Reconciler
+	// fleet is nil unless agents connect.
+	fleet *amphora.Fleet
 }
 
 func startStack(t *testing.T) *stack {
@@ -50,20 +54,44 @@ func startStack(t *testing.T) *stack {
 func (s *stack) controller(warming publish.Warming) *replica {
 	s.t.Helper()
 	r := &replica{controller: &controller{t: s.t, registry: prometheus.NewRegistry()}}
+	options := reconcile.Options{
+		Amphorae:  s,
+		Elsewhere: func(amphora model.Amphora) bool { return !r.connected(amphora.ID) && s.connected(amphora.ID) },
+	}
+	return s.serve(r, warming, options)
+}
+
+// controllerOfAgents starts one more, to which agents connect, too.
+func (s *stack) controllerOfAgents() *replica {
+	s.t.Helper()
+	r := &replica{controller: &controller{t: s.t, registry: prometheus.NewRegistry()}}
+	r.fleet = amphora.NewFleet(amphora.FleetOptions{
+		Store: s.store, Registry: r.registry, Logger: slog.New(slog.NewTextHandler(testWriter{s.t}, nil)),
+		EnvoyHere: func(id string) bool { return r.server.Here(id) }, ApartAfter: apartAfter,
+	})
+	return s.serve(r, r.fleet, reconcile.Options{Amphorae: agents{s, r.fleet}, Elsewhere: r.fleet.Elsewhere})
+}
+
+// serve starts a replica; what the options do not say is said here.
+func (s *stack) serve(r *replica, warming publish.Warming, options reconcile.Options) *replica {
+	s.t.Helper()
 	logger := slog.New(slog.NewTextHandler(testWriter{s.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	name := fmt.Sprintf("controller %d", len(s.replicas))
+	var register []func(*grpc.Server)
+	if r.fleet != nil {
+		register = append(register, r.fleet.Register)
+	}
 	var err error
 	r.server, err = server.New(server.Options{
-		Logger: logger, TLS: serverTLS(s.t, s.ca), Registry: r.registry,
+		Logger: logger, TLS: serverTLS(s.t, s.ca), Registry: r.registry, Register: register,
 		Arrives: func(ctx context.Context, node string) error { return r.loop.Arrives(ctx, node) },
 	})
 	must(s.t, err)
 	r.publisher = publish.New(r.server, warming, logger)
-	r.loop = reconcile.New(reconcile.Options{
-		Store: s.store, Octavia: s, Amphorae: s, Publisher: r.publisher, Report: func() {}, Owner: name,
-		Elsewhere: func(amphora model.Amphora) bool { return !r.connected(amphora.ID) && s.connected(amphora.ID) },
-		Deadline:  time.Minute, RetryInterval: time.Second, Parallel: 4, Logger: logger.With("owner", name), Now: time.Now, Registry: r.registry,
-	})
+	options.Store, options.Octavia, options.Publisher, options.Report, options.Owner = s.store, s, r.publisher, func() {}, name
+	options.Deadline, options.RetryInterval, options.Parallel = time.Minute, time.Second, 4
+	options.Logger, options.Now, options.Registry = logger.With("owner", name), time.Now, r.registry
+	r.loop = reconcile.New(options)
 	must(s.t, r.loop.Restore(s.t.Context()))
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	must(s.t, err)

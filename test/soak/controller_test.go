@@ -79,7 +79,7 @@ func runController(s settings) error {
 	statistic := statistics.New(statistics.Options{Store: st, Octavia: agent, Logger: logger, Registry: registry})
 	keeper := health.New(health.Options{Store: st, Report: func() { sender.Wake() }, Logger: logger, Registry: registry})
 	fleet := amphora.NewFleet(amphora.FleetOptions{
-		Store: st, Signer: authority, Logger: logger, Health: keeper.Hear, Statistics: statistic.Report,
+		Store: st, Signer: authority, Logger: logger, Health: keeper.Hear, Statistics: statistic.Report, Registry: registry,
 	})
 	xds, err := server.New(server.Options{
 		Logger: logger, TLS: authority.ServerTLS(nil, nil), Registry: registry, Register: []func(*grpc.Server){fleet.Register},

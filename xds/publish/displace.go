@@ -1,7 +1,9 @@
 package publish
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -12,15 +14,19 @@ import (
 )
 
 // displaced are the listeners that are not wanted any more and have an address of one that is about to be set. Envoy takes
-// no two at an address, and of one message the removals first: so they go with it and not, as all others, at the end.
-func (r *run) displaced(changed map[string]*server.Resource) ([]string, error) {
+// no two at an address, and of one message the removals first: so they go with it and not, as all others, at the end. So do
+// listeners of a former controller of which nothing is known but the name, when there is a new one.
+func (r *run) displaced(ctx context.Context, changed map[string]*server.Resource) ([]string, error) {
+	names, err := r.strangers(ctx, changed)
+	if err != nil {
+		return nil, err
+	}
 	taken := map[string]struct{}{}
 	for name := range changed {
 		for _, address := range addresses(r.want.Listeners[name]) {
 			taken[address] = struct{}{}
 		}
 	}
-	var names []string
 	for name := range r.publisher.server.Versions(r.node, resource.ListenerType) {
 		if r.want.Listeners[name] != nil {
 			continue
@@ -36,6 +42,32 @@ func (r *run) displaced(changed map[string]*server.Resource) ([]string, error) {
 		}
 	}
 	slices.Sort(names)
+	return names, nil
+}
+
+// strangers are the listeners that Envoy has from a former controller and nobody wants, if there is one to be set that it has not.
+func (r *run) strangers(ctx context.Context, changed map[string]*server.Resource) ([]string, error) {
+	if len(changed) == 0 {
+		return nil, nil
+	}
+	srv := r.publisher.server
+	if !r.state.told && srv.Held(r.node, resource.ListenerType) == nil {
+		// It says what it has when it asks for listeners, which a new Envoy does when its clusters are ready.
+		if err := srv.WaitTold(ctx, r.node, resource.ListenerType); err != nil {
+			return nil, err
+		}
+	}
+	held, known := srv.Held(r.node, resource.ListenerType), srv.Versions(r.node, resource.ListenerType)
+	fresh := func(name string) bool { return held[name] == "" }
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(changed)), fresh) {
+		return nil, nil
+	}
+	var names []string
+	for name := range held {
+		if _, knows := known[name]; !knows && r.want.Listeners[name] == nil {
+			names = append(names, name)
+		}
+	}
 	return names, nil
 }
 

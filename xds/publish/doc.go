@@ -10,10 +10,11 @@
 //	        while any cluster is warming.)
 //	shift   routes and listeners are added and updated, and so the traffic; wait for their ACK, and warm again
 //	narrow  listeners, then clusters and routes, then the rest, are removed; a listener whose address another one takes has
-//	        gone with the shift, as Envoy has no two at an address
+//	        gone with the shift, as Envoy has no two at an address; so has one of which only the name is known, if another
+//	        one is new
 //
-// Each has a deadline. When Envoy is not done with the clusters in time, all but the traffic to these moves, and nothing is
-// removed: the caller tries again, and every later Publish goes on from there, or takes back what was late. When routes,
+// Each has a deadline. When Envoy is not done with the clusters in time, all but the traffic to these moves (not being done is more
+// than having no ACK: one that warms keeps back those of its neighbours, which may have all that they need), and nothing is removed: the caller tries again, and every later Publish goes on from there, or takes back what was late. When routes,
 // listeners or the second warming are late, what they replace is not removed.
 //
 // A phase with nothing in it is skipped: a changed member is one push of endpoints and its ACK.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
 	"github.com/octavia-envoy/octavia-envoy/xds/server"
@@ -47,19 +48,47 @@ func (r *run) phase(ctx context.Context, name string, deadline time.Duration, ph
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// findLate notes the clusters that Envoy has not acknowledged, or not the endpoints of.
-func (r *run) findLate() {
+// findLate notes the clusters that Envoy is not done with. That it has not acknowledged one says little: it acknowledges none
+// while a single one warms.
+func (r *run) findLate(ctx context.Context) {
 	r.late = map[string]struct{}{}
-	for key := range r.state.pending {
-		if key.TypeURL == resource.ClusterType {
-			r.late[key.Name] = struct{}{}
-		}
-	}
+	srv := r.publisher.server
+	clusters, endpoints := srv.Held(r.node, resource.ClusterType), srv.Held(r.node, resource.EndpointType)
 	for name, cluster := range r.want.Clusters {
-		if _, pending := r.state.pending[server.Key{TypeURL: resource.EndpointType, Name: edsName(cluster)}]; pending {
+		wanted := r.resources[resource.EndpointType][edsName(cluster)]
+		loaded := wanted == nil || endpoints[edsName(cluster)] == wanted.Version
+		version, holds := clusters[name]
+		_, pending := r.state.pending[server.Key{TypeURL: resource.ClusterType, Name: name}]
+		switch {
+		case loaded && (!pending || version == r.resources[resource.ClusterType][name].Version):
+		case loaded && wanted != nil && !holds && r.complete(ctx, cluster):
+			// It asked for the endpoints as a new cluster does, and has all that it has to wait for.
+			r.state.led[name] = struct{}{}
+		default:
 			r.late[name] = struct{}{}
 		}
 	}
+}
+
+// complete says whether a new cluster whose endpoints Envoy has is ready: it has the secrets, and a check of each endpoint has
+// ended and one has been found good. Where none has, this is not to be told from checks that have not begun.
+func (r *run) complete(ctx context.Context, cluster *clusterv3.Cluster) bool {
+	secrets := r.publisher.server.Held(r.node, resource.SecretType)
+	complete := true
+	walk(cluster.ProtoReflect(), func(text string) {
+		if secret := r.resources[resource.SecretType][text]; secret != nil && secrets[text] != secret.Version {
+			complete = false
+		}
+	})
+	if !complete || len(cluster.GetHealthChecks()) == 0 {
+		return complete
+	}
+	if r.publisher.Checks == nil || !cluster.GetCommonLbConfig().GetIgnoreNewHostsUntilFirstHc() {
+		return false
+	}
+	checked, err := r.checked(ctx)
+	is := checked[statName(cluster.GetName())]
+	return err == nil && is.Healthy > 0 && is.Unchecked == 0
 }
 
 // awaits says whether a resource leads to a cluster that is late, or is a listener whose routes do and are new: without them

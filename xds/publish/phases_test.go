@@ -82,6 +82,10 @@ func TestEachPhaseHasItsDeadline(t *testing.T) {
 	}{
 		// What is late gets no traffic, and nothing is removed.
 		"widen": {"cluster", DefaultDeadlines().Widen, []string{"set endpoint b@", "set cluster b"}},
+		// Nor is it when Envoy has all of it and says nothing, since another cluster warms; but that gets traffic.
+		"widen but for what Envoy has": {"pause", DefaultDeadlines().Widen, []string{
+			"set endpoint b@", "set cluster b", "set route l", "wait route l",
+		}},
 		"shift": {"route", DefaultDeadlines().Shift, []string{
 			"set endpoint b@", "set cluster b", "wait cluster b", "wait endpoint b@", "warm", "set route l",
 		}},

@@ -80,6 +80,8 @@ type state struct {
 	warm bool
 	// told is whether Envoy said what it holds since this process knows the node.
 	told bool
+	// led are clusters that traffic was led to though Envoy had not acknowledged them, since another one was warming.
+	led map[string]struct{}
 	// leaving are endpoints that are not wanted any more and stay until another one has been checked: when they go at the
 	// latest, by the name of the endpoints and address and port.
 	leaving map[string]map[string]time.Time

@@ -264,7 +264,8 @@ type fake struct {
 	refuse  server.Key
 	deaf    bool
 	waiting chan struct{}
-	// deafTo is a kind that it does not answer about, or "the end" of anything; takes is the time of each answer.
+	// deafTo is a kind that it does not answer about, "the end" of anything, or "pause": it has taken the clusters, with their
+	// endpoints, and does not answer about them because another one warms; takes is the time of each answer.
 	deafTo   string
 	takes    time.Duration
 	refusals int
@@ -296,7 +297,10 @@ func (f *fake) Update(_, typeURL string, set map[string]*server.Resource, remove
 		key := server.Key{TypeURL: typeURL, Name: name}
 		delete(f.refused, key)
 		f.good[key], f.have[key] = f.have[key], res
-		if !f.deaf {
+		// A cluster that is not taken asks for no endpoints, either.
+		untaken := f.deafTo == "cluster" && (typeURL == resource.ClusterType || typeURL == resource.EndpointType)
+		paused := f.deafTo == "pause" && typeURL == resource.ClusterType
+		if !f.deaf && !untaken && !paused {
 			f.held[key] = res.Version
 		}
 	}
@@ -365,7 +369,7 @@ func (f *fake) Wait(ctx context.Context, _ string, want map[server.Key]string, g
 		}
 	}
 	for key := range want {
-		if server.Kind(key.TypeURL) == f.deafTo {
+		if kind := server.Kind(key.TypeURL); kind == f.deafTo || kind == "cluster" && f.deafTo == "pause" {
 			<-ctx.Done()
 			return context.Cause(ctx)
 		}

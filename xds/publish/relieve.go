@@ -153,7 +153,7 @@ func (r *run) take(ctx context.Context, services []string) error {
 		delete(r.state.pending, key)
 		r.resources[resource.EndpointType][service] = r.stays[service].final
 	}
-	if err := r.set(resource.EndpointType); err != nil {
+	if err := r.set(ctx, resource.EndpointType); err != nil {
 		return err
 	}
 	for _, service := range services {

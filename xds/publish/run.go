@@ -54,7 +54,7 @@ func (r *run) phases(ctx context.Context) error {
 	if errors.Is(ready, ErrLate) {
 		// What is late has no traffic, and all that has stays: the way back is not to go on. Only the neighbours do. When all
 		// clusters are acknowledged, they are ready, and it is a listener of before that still warms.
-		r.findLate()
+		r.findLate(ctx)
 		err := r.phase(ctx, phaseShift, deadlines.Shift, r.shift)
 		if err != nil || len(r.late)+len(r.result.Rejected) > 0 || !r.dropUnready(func(string) bool { return true }) {
 			return errors.Join(ready, err, r.relieved(ctx))
@@ -90,12 +90,17 @@ func (r *run) phases(ctx context.Context) error {
 // them.
 func (r *run) widen(ctx context.Context) error {
 	held := r.publisher.server.Held(r.node, resource.ClusterType)
-	r.dropUnready(func(name string) bool { _, holds := held[name]; return held != nil && !holds })
+	maps.DeleteFunc(r.state.led, func(name string, _ struct{}) bool { _, holds := held[name]; return holds })
+	r.dropUnready(func(name string) bool {
+		_, holds := held[name]
+		_, led := r.state.led[name]
+		return held != nil && !holds && !led
+	})
 	if err := r.keepServing(ctx); err != nil {
 		return err
 	}
 	for _, typeURL := range []string{resource.SecretType, resource.EndpointType, resource.ClusterType} {
-		if err := r.set(typeURL); err != nil {
+		if err := r.set(ctx, typeURL); err != nil {
 			return err
 		}
 	}
@@ -108,7 +113,7 @@ func (r *run) widen(ctx context.Context) error {
 // shift moves the traffic. Routes come before the listeners that ask for them.
 func (r *run) shift(ctx context.Context) error {
 	for _, typeURL := range []string{resource.RouteType, resource.ListenerType} {
-		if err := r.set(typeURL); err != nil {
+		if err := r.set(ctx, typeURL); err != nil {
 			return err
 		}
 	}
@@ -137,7 +142,7 @@ func (r *run) warm(ctx context.Context) error {
 
 // set gives the server what has changed of a type, or was refused before. The first set of a type, even of none, lets the
 // server speak of it.
-func (r *run) set(typeURL string) error {
+func (r *run) set(ctx context.Context, typeURL string) error {
 	have := r.publisher.server.Versions(r.node, typeURL)
 	refused := r.publisher.server.Rejections(r.node)
 	changed := map[string]*server.Resource{}
@@ -158,7 +163,7 @@ func (r *run) set(typeURL string) error {
 	var displaced []string
 	if typeURL == resource.ListenerType {
 		var err error
-		if displaced, err = r.displaced(changed); err != nil {
+		if displaced, err = r.displaced(ctx, changed); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,10 @@ func (p *Publisher) state(node string) *state {
 func (p *Publisher) stateLocked(node string) *state {
 	st := p.nodes[node]
 	if st == nil {
-		st = &state{turn: make(chan struct{}, 1), pending: map[server.Key]string{}, leaving: map[string]map[string]time.Time{}}
+		st = &state{
+			turn: make(chan struct{}, 1), pending: map[server.Key]string{}, led: map[string]struct{}{},
+			leaving: map[string]map[string]time.Time{},
+		}
 		st.turn <- struct{}{}
 		p.nodes[node] = st
 	}

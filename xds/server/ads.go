@@ -29,7 +29,7 @@ func (a *ads) DeltaAggregatedResources(
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	if a.server.arrives != nil {
-		if err := a.server.arrives(ctx, id); err != nil {
+		if err := a.server.arriving(ctx, id); err != nil {
 			a.server.logger.Error("an envoy has to wait", "amphora", id, "error", err)
 			return grpcstatus.Error(codes.Unavailable, "what this amphora shall have cannot be read")
 		}
@@ -43,6 +43,20 @@ func (a *ads) DeltaAggregatedResources(
 	err := delta.NewServer(ctx, st, st, options).DeltaStreamHandler(stream, resource.AnyType)
 	a.server.logger.Info("envoy disconnected", "amphora", id, "error", err)
 	return err
+}
+
+// arriving calls arrives.
+func (s *Server) arriving(ctx context.Context, id string) error {
+	n := s.nodes.lock(id)
+	n.arriving++
+	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		n.arriving--
+		n.mu.Unlock()
+		s.nodes.forget(id)
+	}()
+	return s.arrives(ctx, id)
 }
 
 // StreamAggregatedResources is the state-of-the-world variant. It is not served: go-control-plane answers each of its

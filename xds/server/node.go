@@ -18,6 +18,8 @@ type node struct {
 	rejected map[Key]Rejection
 	// streams are those open; two when Envoy has reconnected and the old connection is not known to be dead.
 	streams map[*stream]struct{}
+	// arriving counts the streams that wait for Options.Arrives.
+	arriving int
 	// newest is the last one opened, also after it was closed: what was held then is the best that we know.
 	newest *stream
 	// connected is whether newest is open, and since is when that came to be.

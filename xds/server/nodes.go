@@ -34,7 +34,7 @@ func (ns *nodes) lock(id string) *node {
 	return n
 }
 
-// forget drops a node that has neither resources nor a stream, so that strangers leave nothing behind.
+// forget drops a node that has neither resources nor a stream, nor is about to have one, so that strangers leave nothing behind.
 func (ns *nodes) forget(id string) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
@@ -44,7 +44,7 @@ func (ns *nodes) forget(id string) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.desired) == 0 && len(n.streams) == 0 {
+	if len(n.desired) == 0 && len(n.streams) == 0 && n.arriving == 0 {
 		delete(ns.byID, id)
 	}
 }

@@ -51,6 +51,17 @@ func (s *Server) NodeState(nodeID string) (NodeState, bool) {
 	return state, true
 }
 
+// Here says whether a node has an ADS stream, or is about to have one.
+func (s *Server) Here(nodeID string) bool {
+	n := s.nodes.get(nodeID)
+	if n == nil {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.connected || n.arriving > 0
+}
+
 // keys are all that the node shall hold, holds or refused. n.mu is held.
 func (n *node) keys() map[Key]struct{} {
 	keys := map[Key]struct{}{}

@@ -84,7 +84,8 @@ func newController(ctx context.Context, configuration *config.Config) (_ *contro
 		Store: c.store, Report: func() { c.sender.Wake() }, Logger: c.logger, Registry: registry,
 	})
 	fleet := amphora.NewFleet(amphora.FleetOptions{
-		Store: c.store, Signer: authority, Logger: c.logger, Health: c.health.Hear, Statistics: c.statistics.Report,
+		Store: c.store, Signer: authority, Logger: c.logger, Health: c.health.Hear, Statistics: c.statistics.Report, Registry: registry,
+		EnvoyHere: func(amphoraID string) bool { return c.xds.Here(amphoraID) },
 	})
 	c.xds, err = server.New(server.Options{
 		Logger: c.logger, TLS: c.tls, Registry: registry, Identify: identify,
