@@ -31,7 +31,8 @@ type Health struct {
 	LoadBalancerID string
 	// Tree is what was published last, without keys; nil before the first SaveTree.
 	Tree *model.LoadBalancer
-	// Reported is what Octavia has been told, or will be by what is in the outbox.
+	// Reported is what Octavia has been told, or will be by what is in the outbox. Others may be reading it, too: it must not be
+	// changed.
 	Reported map[model.Ref]model.OperatingStatus
 	// Refused are the objects of Tree that could not be served.
 	Refused map[model.Ref]bool
@@ -139,7 +140,7 @@ func (s *Store) Health(ctx context.Context, lbID string) (*Health, error) {
 		health.Amphorae, err = s.AmphoraHealth(ctx, lbID)
 	}
 	if err == nil {
-		err = row.fill(health)
+		err = s.fillReported(health, row)
 	}
 	if err != nil {
 		return nil, err
@@ -194,7 +195,7 @@ func (s *Store) Settle(ctx context.Context, lbID string, decide func(Health) Set
 		if health.Amphorae, err = readAmphoraHealth(tx, lbID); err != nil {
 			return err
 		}
-		if err := row.fill(&health); err != nil {
+		if err := s.fillReported(&health, row); err != nil {
 			return err
 		}
 		settlement := decide(health)
@@ -276,12 +277,11 @@ func (s *Store) forget(tx *gorm.DB, lbID string, update model.StatusUpdate) erro
 	if err != nil {
 		return err
 	}
-	err = row.change(func(statuses map[model.Ref]model.OperatingStatus) {
-		for ref := range records(update) {
-			delete(statuses, ref)
-		}
-	})
-	if err != nil {
+	changes := map[model.Ref]model.OperatingStatus{}
+	for ref := range records(update) {
+		changes[ref] = ""
+	}
+	if err := s.changeStatuses(&row, changes); err != nil {
 		return err
 	}
 	row.settle(s.time())
@@ -300,19 +300,19 @@ func (s *Store) putMessage(tx *gorm.DB, row *reportedRow, update model.StatusUpd
 		return 0, err
 	}
 	operating := model.OperatingStatus("")
-	err = row.change(func(statuses map[model.Ref]model.OperatingStatus) {
-		for ref, record := range records(update) {
-			switch {
-			case record.ProvisioningStatus == model.ProvisioningDeleted:
-				delete(statuses, ref)
-			case record.OperatingStatus != "":
-				statuses[ref] = record.OperatingStatus
-				if ref.ID == row.LoadBalancerID {
-					operating = record.OperatingStatus
-				}
+	changes := map[model.Ref]model.OperatingStatus{}
+	for ref, record := range records(update) {
+		switch {
+		case record.ProvisioningStatus == model.ProvisioningDeleted:
+			changes[ref] = ""
+		case record.OperatingStatus != "":
+			changes[ref] = record.OperatingStatus
+			if ref.ID == row.LoadBalancerID {
+				operating = record.OperatingStatus
 			}
 		}
-	})
+	}
+	err = s.changeStatuses(row, changes)
 	if err == nil && operating != "" {
 		err = tx.Model(&loadBalancerRow{}).Where("id = ?", row.LoadBalancerID).
 			UpdateColumn("operating_status", string(operating)).Error

@@ -1,7 +1,10 @@
 package store_test
 
 import (
+	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 	"github.com/octavia-envoy/octavia-envoy/store"
@@ -47,4 +50,102 @@ func TestTreesOfAnotherController(t *testing.T) {
 			t.Error("it was decoded twice")
 		}
 	})
+}
+
+// What was reported is decoded once, too: what one controller writes, another reads, though it had kept what was there before.
+func TestStatusesOfAnotherController(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		one, other := storetest.Open(t, dsn), storetest.Open(t, dsn)
+		tree := bigTree(newID(), 100)
+		save(t, one, tree, 1)
+		members := tree.Pools[0].Members
+		finish := func(s *store.Store, status model.StatusUpdate) {
+			t.Helper()
+			if err := s.Finish(t.Context(), store.Finish{LoadBalancerID: tree.ID, Status: status}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		update := func(operating model.OperatingStatus, provisioning model.ProvisioningStatus, members ...model.Member) model.StatusUpdate {
+			var update model.StatusUpdate
+			for _, member := range members {
+				update.Members = append(update.Members,
+					model.ObjectStatus{ID: member.ID, OperatingStatus: operating, ProvisioningStatus: provisioning})
+			}
+			return update
+		}
+		want := map[model.Ref]model.OperatingStatus{}
+		for _, member := range members {
+			want[model.Ref{Kind: model.KindMember, ID: member.ID}] = model.OperatingOnline
+		}
+		last := model.Ref{Kind: model.KindMember, ID: members[99].ID}
+		for _, step := range []struct {
+			what   string
+			status model.StatusUpdate
+			want   model.OperatingStatus
+		}{
+			{"the first of all", update(model.OperatingOnline, "", members...), model.OperatingOnline},
+			{"another status", update(model.OperatingError, "", members[99]), model.OperatingError},
+			{"the same again", update(model.OperatingError, model.ProvisioningActive, members[99]), model.OperatingError},
+			{"no operating status", update("", model.ProvisioningError, members[99]), model.OperatingError},
+			{"back", update(model.OperatingOnline, "", members[99]), model.OperatingOnline},
+			{"deleted", update("", model.ProvisioningDeleted, members[99]), ""},
+			{"deleted again", update("", model.ProvisioningDeleted, members[99]), ""},
+		} {
+			finish(one, step.status)
+			if want[last] = step.want; step.want == "" {
+				delete(want, last)
+			}
+			for _, s := range []*store.Store{one, other} {
+				health, err := s.Health(t.Context(), tree.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, health.Reported); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", step.what, diff)
+				}
+			}
+		}
+	})
+}
+
+// Whoever changes what he was only to read is found out: see storetest.
+func TestChangedTrees(t *testing.T) {
+	s := storetest.Open(t, storetest.SQLite(t))
+	tree := bigTree(newID(), 100)
+	save(t, s, tree, 1)
+	lb, err := s.LoadBalancer(t.Context(), tree.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var update model.StatusUpdate
+	for _, member := range lb.Tree.Pools[0].Members {
+		update.Members = append(update.Members, model.ObjectStatus{ID: member.ID, OperatingStatus: model.OperatingOnline})
+	}
+	if err := s.Finish(t.Context(), store.Finish{LoadBalancerID: tree.ID, Status: update}); err != nil {
+		t.Fatal(err)
+	}
+	health, err := s.Health(t.Context(), tree.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := model.Ref{Kind: model.KindMember, ID: update.Members[0].ID}
+	for what, change := range map[string]func() (undo func()){
+		"the tree": func() func() {
+			lb.Tree.Pools[0].Members[0].Weight++
+			return func() { lb.Tree.Pools[0].Members[0].Weight-- }
+		},
+		"what was reported": func() func() {
+			health.Reported[ref] = model.OperatingError
+			return func() { health.Reported[ref] = model.OperatingOnline }
+		},
+	} {
+		undo := change()
+		if got := s.ChangedTrees(); !slices.Equal(got, []string{tree.ID}) {
+			t.Errorf("%s was changed, ChangedTrees = %v", what, got)
+		}
+		undo()
+		if got := s.ChangedTrees(); len(got) > 0 {
+			t.Errorf("%s was changed back, ChangedTrees = %v", what, got)
+		}
+	}
 }

@@ -31,22 +31,27 @@ func (s *Store) LoadBalancerOf(ctx context.Context, ref model.Ref) (string, erro
 // indexObjects brings the index to what the tree holds, by the difference: one changed member of 10,000 is one row. The
 // index is what the tree before holds; if that one is not kept, the rows themselves are read.
 func (s *Store) indexObjects(tx *gorm.DB, before *string, tree *model.LoadBalancer) error {
-	want := objectsOf(tree)
-	var have []objectRow
+	objects := objectsOf(tree)
+	var former []model.Ref
 	if kept := s.keptBefore(tree.ID, before); kept != nil {
-		for ref := range objectsOf(kept) {
-			have = append(have, objectRow{Kind: string(ref.Kind), ID: ref.ID})
+		former = objectsOf(kept)
+		if slices.Equal(former, objects) {
+			return nil // as after most changes: nothing came or went
 		}
-	} else if err := tx.Where("loadbalancer_id = ?", tree.ID).Find(&have).Error; err != nil {
-		return err
+	} else {
+		var rows []objectRow
+		if err := tx.Where("loadbalancer_id = ?", tree.ID).Find(&rows).Error; err != nil {
+			return err
+		}
+		for _, row := range rows {
+			former = append(former, model.Ref{Kind: model.Kind(row.Kind), ID: row.ID})
+		}
 	}
+	have, want := set(former), set(objects)
 	gone := map[string][]string{}
-	for _, row := range have {
-		key := model.Ref{Kind: model.Kind(row.Kind), ID: row.ID}
-		if want[key] {
-			delete(want, key)
-		} else {
-			gone[row.Kind] = append(gone[row.Kind], row.ID)
+	for ref := range have {
+		if !want[ref] {
+			gone[string(ref.Kind)] = append(gone[string(ref.Kind)], ref.ID)
 		}
 	}
 	for kind, ids := range gone {
@@ -57,9 +62,11 @@ func (s *Store) indexObjects(tx *gorm.DB, before *string, tree *model.LoadBalanc
 			}
 		}
 	}
-	added := make([]objectRow, 0, len(want))
+	var added []objectRow
 	for ref := range want {
-		added = append(added, objectRow{Kind: string(ref.Kind), ID: ref.ID, LoadBalancerID: tree.ID})
+		if !have[ref] {
+			added = append(added, objectRow{Kind: string(ref.Kind), ID: ref.ID, LoadBalancerID: tree.ID})
+		}
 	}
 	if len(added) == 0 {
 		return nil
@@ -80,11 +87,11 @@ func (s *Store) keptBefore(lbID string, text *string) *model.LoadBalancer {
 }
 
 // objectsOf lists all objects of a tree but the load balancer.
-func objectsOf(tree *model.LoadBalancer) map[model.Ref]bool {
-	refs := map[model.Ref]bool{}
+func objectsOf(tree *model.LoadBalancer) []model.Ref {
+	var refs []model.Ref
 	add := func(kind model.Kind, id string) {
 		if id != "" {
-			refs[model.Ref{Kind: kind, ID: id}] = true
+			refs = append(refs, model.Ref{Kind: kind, ID: id})
 		}
 	}
 	for i := range tree.Listeners {

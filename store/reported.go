@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"maps"
 	"time"
 
 	"gorm.io/gorm"
@@ -64,22 +65,46 @@ func (r *reportedRow) settle(now time.Time) {
 	}
 }
 
-// statuses decodes what was reported. What cannot be read counts as never reported: then it is reported again.
-func (r *reportedRow) statuses() map[model.Ref]model.OperatingStatus {
+// statuses are what was reported, to be read only. What cannot be read counts as never reported: then it is reported again.
+func (s *Store) statuses(row reportedRow) map[model.Ref]model.OperatingStatus {
+	if kept := s.reported.get(row.LoadBalancerID); kept != nil && kept.text == row.Statuses {
+		return kept.statuses
+	}
 	stored := byKind{}
-	_ = json.Unmarshal([]byte(r.Statuses), &stored)
+	_ = json.Unmarshal([]byte(row.Statuses), &stored)
 	statuses := map[model.Ref]model.OperatingStatus{}
 	for kind, ids := range stored {
 		for id, status := range ids {
 			statuses[model.Ref{Kind: kind, ID: id}] = status
 		}
 	}
+	s.keepStatuses(row, statuses)
 	return statuses
 }
 
-func (r *reportedRow) change(change func(map[model.Ref]model.OperatingStatus)) error {
-	statuses := r.statuses()
-	change(statuses)
+// changeStatuses notes what was reported since: "" is nothing any more.
+func (s *Store) changeStatuses(row *reportedRow, changes map[model.Ref]model.OperatingStatus) error {
+	before := s.statuses(*row)
+	maps.DeleteFunc(changes, func(ref model.Ref, status model.OperatingStatus) bool { return before[ref] == status })
+	if len(changes) == 0 {
+		return nil
+	}
+	statuses := maps.Clone(before)
+	for ref, status := range changes {
+		if statuses[ref] = status; status == "" {
+			delete(statuses, ref)
+		}
+	}
+	body, err := encodeStatuses(statuses)
+	if err != nil {
+		return err
+	}
+	row.Statuses = body
+	s.keepStatuses(*row, statuses)
+	return nil
+}
+
+func encodeStatuses(statuses map[model.Ref]model.OperatingStatus) (string, error) {
 	stored := byKind{}
 	for ref, status := range statuses {
 		if stored[ref.Kind] == nil {
@@ -88,8 +113,29 @@ func (r *reportedRow) change(change func(map[model.Ref]model.OperatingStatus)) e
 		stored[ref.Kind][ref.ID] = status
 	}
 	body, err := json.Marshal(stored)
-	r.Statuses = string(body)
-	return err
+	return string(body), err
+}
+
+const (
+	// maxStatuses is how many bytes of text the kept statuses have together. Decoded, they take about twice as much once more.
+	maxStatuses = 16 << 20
+	// minStatuses is what is read so fast that it is not kept: the load balancers of a fleet are many, and small.
+	minStatuses = 4 << 10
+)
+
+// keptStatuses are what was reported and the text of it, which is all that they depend on: as with trees, it does not matter who
+// wrote it.
+type keptStatuses struct {
+	text     string
+	statuses map[model.Ref]model.OperatingStatus
+}
+
+func (s *Store) keepStatuses(row reportedRow, statuses map[model.Ref]model.OperatingStatus) {
+	if len(row.Statuses) < minStatuses {
+		s.reported.drop(row.LoadBalancerID)
+		return
+	}
+	s.reported.put(row.LoadBalancerID, &keptStatuses{row.Statuses, statuses}, len(row.Statuses))
 }
 
 func (r *reportedRow) refuse(refused []model.Ref) error {
@@ -101,7 +147,7 @@ func (r *reportedRow) refuse(refused []model.Ref) error {
 	return err
 }
 
-func (r *reportedRow) fill(health *Health) error {
+func (s *Store) fillReported(health *Health, r reportedRow) error {
 	var refused []model.Ref
 	if err := json.Unmarshal([]byte(r.Refused), &refused); err != nil {
 		return err
@@ -110,7 +156,7 @@ func (r *reportedRow) fill(health *Health) error {
 	for _, ref := range refused {
 		health.Refused[ref] = true
 	}
-	health.Reported, health.PublishedAt, health.SpokeAt = r.statuses(), r.PublishedAt.Time, r.SpokeAt.Time
+	health.Reported, health.PublishedAt, health.SpokeAt = s.statuses(r), r.PublishedAt.Time, r.SpokeAt.Time
 	health.Pause = time.Duration(r.PauseMs) * time.Millisecond
 	return nil
 }

@@ -119,8 +119,8 @@ func (r statisticsRow) model() (model.AmphoraStatistics, error) {
 	return counted, nil
 }
 
-func set(ids []string) map[string]bool {
-	all := make(map[string]bool, len(ids))
+func set[T comparable](ids []T) map[T]bool {
+	all := make(map[T]bool, len(ids))
 	for _, id := range ids {
 		all[id] = true
 	}

@@ -40,8 +40,10 @@ type Store struct {
 	dialect *dialect
 	keys    *seal.Keyring
 	trees   *trees
-	log     *slog.Logger
-	now     func() time.Time
+	// reported are statuses as reported_statuses has them, decoded.
+	reported *lru[*keptStatuses]
+	log      *slog.Logger
+	now      func() time.Time
 	// writer holds one token where the database takes one writer at a time: waiting here is fair and ends with the
 	// context, whereas SQLite's own waiting is polling. nil elsewhere.
 	writer chan struct{}
@@ -53,7 +55,10 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &Store{dialect: d, keys: options.Keys, trees: newTrees(maxTrees, options.Registry), log: options.Logger, now: options.Now}
+	s := &Store{
+		dialect: d, keys: options.Keys, log: options.Logger, now: options.Now,
+		trees: newTrees(maxTrees, options.Registry), reported: newLRU[*keptStatuses](maxStatuses),
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

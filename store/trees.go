@@ -2,10 +2,8 @@ package store
 
 import (
 	"bytes"
-	"container/list"
 	"encoding/json"
 	"slices"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -19,55 +17,36 @@ const maxTrees = 64 << 20
 // What is kept is only given out for the very same text and secrets, read from the database anew each time: whether
 // another controller, another key or a backup put them there does not matter. What it gives out is shared, and read only.
 type trees struct {
-	limit   int
+	kept    *lru[*keptTree]
 	metrics treeMetrics
-
-	mu    sync.Mutex
-	bytes int
-	byID  map[string]*list.Element
-	// order has the one that was used last first.
-	order *list.List
 }
 
 // keptTree is a tree and the columns that it is made of.
 type keptTree struct {
-	lbID, text string
-	secrets    secretsRow
-	tree       *model.LoadBalancer
+	text    string
+	secrets secretsRow
+	tree    *model.LoadBalancer
 }
 
 func newTrees(limit int, registry prometheus.Registerer) *trees {
-	return &trees{limit: limit, metrics: newTreeMetrics(registry), byID: map[string]*list.Element{}, order: list.New()}
+	return &trees{kept: newLRU[*keptTree](limit), metrics: newTreeMetrics(registry)}
 }
 
 // get returns the tree of that text and those secrets, nil if it is not kept.
 func (t *trees) get(lbID, text string, secrets *secretsRow) *model.LoadBalancer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	kept := t.kept(lbID)
+	kept := t.kept.get(lbID)
 	if kept == nil || kept.text != text || !kept.secrets.same(secrets) {
 		t.metrics.reads.WithLabelValues("decoded").Inc()
 		return nil
 	}
-	t.order.MoveToFront(t.byID[lbID])
 	t.metrics.reads.WithLabelValues("kept").Inc()
 	return kept.tree
 }
 
 // published returns the tree of that text, whatever its secrets: for a look at its objects.
 func (t *trees) published(lbID, text string) *model.LoadBalancer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if kept := t.kept(lbID); kept != nil && kept.text == text {
+	if kept := t.kept.get(lbID); kept != nil && kept.text == text {
 		return kept.tree
-	}
-	return nil
-}
-
-func (t *trees) kept(lbID string) *keptTree {
-	if element := t.byID[lbID]; element != nil {
-		kept, _ := element.Value.(*keptTree)
-		return kept
 	}
 	return nil
 }
@@ -75,40 +54,14 @@ func (t *trees) kept(lbID string) *keptTree {
 // put keeps a tree, which nobody may change any more, in the place of the one before.
 func (t *trees) put(lbID, text string, secrets *secretsRow, tree *model.LoadBalancer) {
 	tree.Secrets() // makes the places that it lacks: later nobody may
-	kept := &keptTree{lbID: lbID, text: text, tree: tree}
+	kept := &keptTree{text: text, tree: tree}
 	if secrets != nil {
 		kept.secrets = *secrets
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.remove(lbID)
-	if kept.size() > t.limit {
-		return
-	}
-	t.byID[lbID] = t.order.PushFront(kept)
-	t.bytes += kept.size()
-	for t.bytes > t.limit {
-		if last, ok := t.order.Back().Value.(*keptTree); ok {
-			t.remove(last.lbID)
-		}
-	}
-	t.metrics.bytes.Set(float64(t.bytes))
+	t.metrics.bytes.Set(float64(t.kept.put(lbID, kept, kept.size())))
 }
 
-func (t *trees) drop(lbID string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.remove(lbID)
-	t.metrics.bytes.Set(float64(t.bytes))
-}
-
-func (t *trees) remove(lbID string) {
-	if kept := t.kept(lbID); kept != nil {
-		t.order.Remove(t.byID[lbID])
-		delete(t.byID, lbID)
-		t.bytes -= kept.size()
-	}
-}
+func (t *trees) drop(lbID string) { t.metrics.bytes.Set(float64(t.kept.drop(lbID))) }
 
 func (k *keptTree) size() int { return len(k.text) + len(k.secrets.Sealed) }
 
@@ -120,20 +73,30 @@ func (r *secretsRow) same(other *secretsRow) bool {
 	return r.KeyID == other.KeyID && bytes.Equal(r.Sealed, other.Sealed)
 }
 
-// ChangedTrees returns the load balancers whose kept trees are not any more what they were decoded from: somebody changed
-// what LoadBalancer had him only read. It is for tests.
+// ChangedTrees returns the load balancers whose kept trees or reported statuses are not any more what they were decoded from:
+// somebody changed what LoadBalancer or Health had him only read. It is for tests.
 func (s *Store) ChangedTrees() []string {
-	s.trees.mu.Lock()
-	defer s.trees.mu.Unlock()
 	var changed []string
-	for id := range s.trees.byID {
-		kept := s.trees.kept(id)
+	for _, id := range s.trees.kept.ids() {
+		kept := s.trees.kept.get(id)
+		if kept == nil {
+			continue // others may use the store
+		}
 		if text, err := json.Marshal(kept.tree); err != nil || string(text) != kept.text {
 			changed = append(changed, id)
 		}
 	}
+	for _, id := range s.reported.ids() {
+		kept := s.reported.get(id)
+		if kept == nil {
+			continue
+		}
+		if text, err := encodeStatuses(kept.statuses); err != nil || text != kept.text {
+			changed = append(changed, id)
+		}
+	}
 	slices.Sort(changed)
-	return changed
+	return slices.Compact(changed)
 }
 
 type treeMetrics struct {

@@ -30,7 +30,7 @@ func TestKeptTrees(t *testing.T) {
 		}
 	}
 	trees.drop("lb")
-	if trees.get("lb", "text", sealed) != nil || trees.bytes != 0 {
+	if trees.get("lb", "text", sealed) != nil || trees.kept.bytes != 0 {
 		t.Error("what was dropped is still there")
 	}
 }
@@ -50,7 +50,7 @@ func TestKeptTreesAreBounded(t *testing.T) {
 	if trees.get("b", text, nil) != nil || trees.get("a", text, nil) == nil || trees.get("c", text, nil) == nil {
 		t.Error("not the one that was used longest ago is gone")
 	}
-	if trees.bytes != 80 || len(trees.byID) != 2 || trees.order.Len() != 2 {
-		t.Errorf("%d bytes of %d trees", trees.bytes, len(trees.byID))
+	if trees.kept.bytes != 80 || len(trees.kept.byID) != 2 || trees.kept.order.Len() != 2 {
+		t.Errorf("%d bytes of %d trees", trees.kept.bytes, len(trees.kept.byID))
 	}
 }

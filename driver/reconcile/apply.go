@@ -88,7 +88,7 @@ func reasons(rejected map[model.Ref]string) string {
 
 // refusedIn tells the objects that the outcome of reasons names: those that Octavia was told are in ERROR.
 func refusedIn(text string) func(model.Ref) bool {
-	return func(ref model.Ref) bool { return strings.Contains(text, subject(ref)) }
+	return func(ref model.Ref) bool { return text != "" && strings.Contains(text, subject(ref)) }
 }
 
 func subject(ref model.Ref) string { return fmt.Sprintf("%s %s: ", ref.Kind, ref.ID) }
