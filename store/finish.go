@@ -40,7 +40,7 @@ func (s *Store) Finish(ctx context.Context, f Finish) error {
 	}
 	if f.Deleted {
 		defer s.trees.drop(f.LoadBalancerID)
-		defer s.reported.drop(f.LoadBalancerID)
+		defer s.reported.Drop(f.LoadBalancerID)
 	}
 	return s.write(ctx, "finish load balancer "+f.LoadBalancerID, func(tx *gorm.DB) error {
 		// The lock orders this with AddIntent: its intents are either before the message or, marked, after it.

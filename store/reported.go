@@ -67,7 +67,7 @@ func (r *reportedRow) settle(now time.Time) {
 
 // statuses are what was reported, to be read only. What cannot be read counts as never reported: then it is reported again.
 func (s *Store) statuses(row reportedRow) map[model.Ref]model.OperatingStatus {
-	if kept := s.reported.get(row.LoadBalancerID); kept != nil && kept.text == row.Statuses {
+	if kept := s.reported.Get(row.LoadBalancerID); kept != nil && kept.text == row.Statuses {
 		return kept.statuses
 	}
 	stored := byKind{}
@@ -132,10 +132,10 @@ type keptStatuses struct {
 
 func (s *Store) keepStatuses(row reportedRow, statuses map[model.Ref]model.OperatingStatus) {
 	if len(row.Statuses) < minStatuses {
-		s.reported.drop(row.LoadBalancerID)
+		s.reported.Drop(row.LoadBalancerID)
 		return
 	}
-	s.reported.put(row.LoadBalancerID, &keptStatuses{row.Statuses, statuses}, len(row.Statuses))
+	s.reported.Put(row.LoadBalancerID, &keptStatuses{row.Statuses, statuses}, len(row.Statuses))
 }
 
 func (r *reportedRow) refuse(refused []model.Ref) error {

@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"github.com/octavia-envoy/octavia-envoy/driver/lru"
 	"github.com/octavia-envoy/octavia-envoy/store/seal"
 )
 
@@ -41,7 +42,7 @@ type Store struct {
 	keys    *seal.Keyring
 	trees   *trees
 	// reported are statuses as reported_statuses has them, decoded.
-	reported *lru[*keptStatuses]
+	reported *lru.Cache[*keptStatuses]
 	log      *slog.Logger
 	now      func() time.Time
 	// writer holds one token where the database takes one writer at a time: waiting here is fair and ends with the
@@ -57,7 +58,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	}
 	s := &Store{
 		dialect: d, keys: options.Keys, log: options.Logger, now: options.Now,
-		trees: newTrees(maxTrees, options.Registry), reported: newLRU[*keptStatuses](maxStatuses),
+		trees: newTrees(maxTrees, options.Registry), reported: lru.New[*keptStatuses](maxStatuses),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

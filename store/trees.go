@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/octavia-envoy/octavia-envoy/driver/lru"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
@@ -17,7 +18,7 @@ const maxTrees = 64 << 20
 // What is kept is only given out for the very same text and secrets, read from the database anew each time: whether
 // another controller, another key or a backup put them there does not matter. What it gives out is shared, and read only.
 type trees struct {
-	kept    *lru[*keptTree]
+	kept    *lru.Cache[*keptTree]
 	metrics treeMetrics
 }
 
@@ -29,12 +30,12 @@ type keptTree struct {
 }
 
 func newTrees(limit int, registry prometheus.Registerer) *trees {
-	return &trees{kept: newLRU[*keptTree](limit), metrics: newTreeMetrics(registry)}
+	return &trees{kept: lru.New[*keptTree](limit), metrics: newTreeMetrics(registry)}
 }
 
 // get returns the tree of that text and those secrets, nil if it is not kept.
 func (t *trees) get(lbID, text string, secrets *secretsRow) *model.LoadBalancer {
-	kept := t.kept.get(lbID)
+	kept := t.kept.Get(lbID)
 	if kept == nil || kept.text != text || !kept.secrets.same(secrets) {
 		t.metrics.reads.WithLabelValues("decoded").Inc()
 		return nil
@@ -45,7 +46,7 @@ func (t *trees) get(lbID, text string, secrets *secretsRow) *model.LoadBalancer 
 
 // published returns the tree of that text, whatever its secrets: for a look at its objects.
 func (t *trees) published(lbID, text string) *model.LoadBalancer {
-	if kept := t.kept.get(lbID); kept != nil && kept.text == text {
+	if kept := t.kept.Get(lbID); kept != nil && kept.text == text {
 		return kept.tree
 	}
 	return nil
@@ -58,10 +59,10 @@ func (t *trees) put(lbID, text string, secrets *secretsRow, tree *model.LoadBala
 	if secrets != nil {
 		kept.secrets = *secrets
 	}
-	t.metrics.bytes.Set(float64(t.kept.put(lbID, kept, kept.size())))
+	t.metrics.bytes.Set(float64(t.kept.Put(lbID, kept, kept.size())))
 }
 
-func (t *trees) drop(lbID string) { t.metrics.bytes.Set(float64(t.kept.drop(lbID))) }
+func (t *trees) drop(lbID string) { t.metrics.bytes.Set(float64(t.kept.Drop(lbID))) }
 
 func (k *keptTree) size() int { return len(k.text) + len(k.secrets.Sealed) }
 
@@ -77,8 +78,8 @@ func (r *secretsRow) same(other *secretsRow) bool {
 // somebody changed what LoadBalancer or Health had him only read. It is for tests.
 func (s *Store) ChangedTrees() []string {
 	var changed []string
-	for _, id := range s.trees.kept.ids() {
-		kept := s.trees.kept.get(id)
+	for _, id := range s.trees.kept.IDs() {
+		kept := s.trees.kept.Get(id)
 		if kept == nil {
 			continue // others may use the store
 		}
@@ -86,8 +87,8 @@ func (s *Store) ChangedTrees() []string {
 			changed = append(changed, id)
 		}
 	}
-	for _, id := range s.reported.ids() {
-		kept := s.reported.get(id)
+	for _, id := range s.reported.IDs() {
+		kept := s.reported.Get(id)
 		if kept == nil {
 			continue
 		}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
@@ -30,27 +29,7 @@ func TestKeptTrees(t *testing.T) {
 		}
 	}
 	trees.drop("lb")
-	if trees.get("lb", "text", sealed) != nil || trees.kept.bytes != 0 {
+	if trees.get("lb", "text", sealed) != nil || len(trees.kept.IDs()) != 0 {
 		t.Error("what was dropped is still there")
-	}
-}
-
-// What is kept has a bound: what was used longest ago goes first, and what is larger is not kept.
-func TestKeptTreesAreBounded(t *testing.T) {
-	trees := newTrees(100, nil)
-	text := strings.Repeat("x", 40)
-	for _, id := range []string{"a", "b"} {
-		trees.put(id, text, nil, &model.LoadBalancer{ID: id})
-	}
-	if trees.get("a", text, nil) == nil {
-		t.Error("a is gone")
-	}
-	trees.put("c", text, nil, &model.LoadBalancer{ID: "c"})
-	trees.put("large", strings.Repeat("x", 101), nil, &model.LoadBalancer{ID: "large"})
-	if trees.get("b", text, nil) != nil || trees.get("a", text, nil) == nil || trees.get("c", text, nil) == nil {
-		t.Error("not the one that was used longest ago is gone")
-	}
-	if trees.kept.bytes != 80 || len(trees.kept.byID) != 2 || trees.kept.order.Len() != 2 {
-		t.Errorf("%d bytes of %d trees", trees.kept.bytes, len(trees.kept.byID))
 	}
 }

@@ -166,11 +166,24 @@ func compare(t *testing.T, document any) {
 	if (err == nil) != (wantErr == nil) {
 		t.Fatalf("%s: error %v, want %v", data, err, wantErr)
 	}
+	first, known, knownErr := DecodeKnowing(data, nil)
+	if (knownErr == nil) != (wantErr == nil) {
+		t.Fatalf("DecodeKnowing of %s: error %v, want %v", data, knownErr, wantErr)
+	}
 	if err != nil {
 		return
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", data, diff)
+	}
+	for range 2 {
+		if diff := cmp.Diff(want, first); diff != "" {
+			t.Errorf("DecodeKnowing of %s (-want +got):\n%s", data, diff)
+		}
+		spoil(first) // what is decoded next is not to have any of it
+		if first, known, err = DecodeKnowing(data, known); err != nil {
+			t.Fatal(err)
+		}
 	}
 	again := new(LoadBalancer)
 	if err := json.Unmarshal(data, again); err != nil {
@@ -261,7 +274,17 @@ func BenchmarkDecode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, decode := range map[string]func([]byte) (*LoadBalancer, error){"decode": Decode, "a decoder in each kind": slowDecode} {
+	_, known, err := DecodeKnowing(data, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	knowing := func(data []byte) (*LoadBalancer, error) {
+		lb, _, err := DecodeKnowing(data, known)
+		return lb, err
+	}
+	for name, decode := range map[string]func([]byte) (*LoadBalancer, error){
+		"decode": Decode, "a decoder in each kind": slowDecode, "knowing": knowing,
+	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				if _, err := decode(data); err != nil {

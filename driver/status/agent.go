@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/octavia-envoy/octavia-envoy/driver/lru"
 	"github.com/octavia-envoy/octavia-envoy/driver/model"
 )
 
@@ -41,7 +43,19 @@ type Agent struct {
 	Timeout time.Duration
 	// Metrics records how long the agent takes; nil records nothing.
 	Metrics *AgentMetrics
+
+	once sync.Once
+	// known is what the last answers said of large load balancers.
+	known *lru.Cache[*model.Known]
 }
+
+const (
+	// maxKnown is how many bytes that takes of memory.
+	maxKnown = 64 << 20
+	// minKnown is the size of an answer, in bytes, that is decoded so fast that nothing of it is kept: the load balancers of a
+	// fleet are many, and small.
+	minKnown = 32 << 10
+)
 
 // ListenerStatistics are the counters of one listener. Octavia replaces what it has: all are totals since the listener
 // came to be, across restarts of its Envoy.
@@ -137,12 +151,28 @@ func (a *Agent) LoadBalancer(ctx context.Context, id string) (*model.LoadBalance
 	if err != nil {
 		return nil, err
 	}
-	lb, err := model.Decode(text)
+	lb, err := a.decode(id, text)
 	if err != nil {
 		return nil, fmt.Errorf("decode %s %s: %w", ref.Kind, ref.ID, err)
 	}
 	lb.Sort()
 	return lb, nil
+}
+
+// decode decodes of a large load balancer only what the answer before did not say.
+func (a *Agent) decode(id string, text []byte) (*model.LoadBalancer, error) {
+	a.once.Do(func() { a.known = lru.New[*model.Known](maxKnown) })
+	if len(text) < minKnown {
+		a.known.Drop(id)
+		return model.Decode(text)
+	}
+	lb, known, err := model.DecodeKnowing(text, a.known.Get(id))
+	if known == nil {
+		a.known.Drop(id)
+		return lb, err
+	}
+	a.known.Put(id, known, known.Size())
+	return lb, err
 }
 
 // Listener reads one listener with its policies, as LoadBalancer does.

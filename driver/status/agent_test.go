@@ -2,12 +2,14 @@ package status_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -302,5 +304,47 @@ func TestLoadBalancerOf(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// A large answer is decoded against the one before: what is read is what the agent says now, whoever has changed what was read before.
+func TestLoadBalancerAgain(t *testing.T) {
+	tree := &model.LoadBalancer{ID: lbID, Pools: []model.Pool{{ID: "pool"}}}
+	for i := range 1000 {
+		tree.Pools[0].Members = append(tree.Pools[0].Members, model.Member{ID: fmt.Sprintf("member-%03d", i), Weight: 1})
+	}
+	var text atomic.Value
+	answer := func() {
+		t.Helper()
+		body, err := json.Marshal(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Store(string(body))
+	}
+	client := newFakeAgent(t, func(conn net.Conn, _ map[string]any) {
+		body, _ := text.Load().(string)
+		_, _ = conn.Write([]byte(frame(body)))
+	}).client()
+	for step, change := range []func(){
+		func() {},
+		func() { tree.Pools[0].Members[7].Weight = 2 },
+		func() { tree.Pools[0].Members = tree.Pools[0].Members[1:] },
+		func() { tree.Pools[0].Members = tree.Pools[0].Members[:2] }, // small
+		func() {
+			tree.Pools[0].Members = append(tree.Pools[0].Members, model.Member{ID: strings.Repeat("x", 1<<16)})
+		},
+		func() {},
+	} {
+		change()
+		answer()
+		got, err := client.LoadBalancer(t.Context(), lbID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tree, got); diff != "" {
+			t.Errorf("step %d (-want +got):\n%s", step, diff)
+		}
+		clear(got.Pools[0].Members)
 	}
 }
