@@ -29,7 +29,7 @@ type AmphoraHealth struct {
 // Health is what there is to know of how the objects of a load balancer operate.
 type Health struct {
 	LoadBalancerID string
-	// Tree is what was published last, without keys; nil before the first SaveTree.
+	// Tree is what was published last, maybe without keys; nil before the first SaveTree. It must not be changed.
 	Tree *model.LoadBalancer
 	// Reported is what Octavia has been told, or will be by what is in the outbox. Others may be reading it, too: it must not be
 	// changed.
@@ -211,10 +211,13 @@ func (s *Store) Settle(ctx context.Context, lbID string, decide func(Health) Set
 	return said, err
 }
 
-// publicTree decodes a stored tree without its keys.
+// publicTree returns a stored tree to look at, with its keys or without.
 func (s *Store) publicTree(ctx context.Context, lbID string, body *string) *model.LoadBalancer {
 	if body == nil {
 		return nil
+	}
+	if kept := s.trees.published(lbID, *body); kept != nil {
+		return kept
 	}
 	tree, err := model.Decode([]byte(*body))
 	if err != nil {
@@ -314,7 +317,8 @@ func (s *Store) putMessage(tx *gorm.DB, row *reportedRow, update model.StatusUpd
 	}
 	err = s.changeStatuses(row, changes)
 	if err == nil && operating != "" {
-		err = tx.Model(&loadBalancerRow{}).Where("id = ?", row.LoadBalancerID).
+		// Most often it is what it was, and SQLite would write the tree beside it anew.
+		err = tx.Model(&loadBalancerRow{}).Where("id = ? AND operating_status <> ?", row.LoadBalancerID, string(operating)).
 			UpdateColumn("operating_status", string(operating)).Error
 	}
 	return message.ID, err

@@ -77,14 +77,16 @@ func (s *Store) Refresh(ctx context.Context, lbID string) error {
 }
 
 // upsertLoadBalancer makes the row if there is none, and locks it in any case: the update is what holds the lock, and
-// what makes a Galera node notice a change of the same row on another. The project of a row that is there stays: it is that
-// of the tree, not that of who calls.
+// what makes a Galera node notice a change of the same row on another. On SQLite the transaction is the lock, and an update would
+// write the whole row anew, the tree with it. The project of a row that is there stays: it is that of the tree, not that of who
+// calls.
 func (s *Store) upsertLoadBalancer(tx *gorm.DB, id, project string) error {
 	now := newStamp(s.time())
-	return tx.Clauses(clause.OnConflict{
-		Columns:   []clause.Column{{Name: "id"}},
-		DoUpdates: clause.AssignmentColumns([]string{"updated_at"}),
-	}).Create(&loadBalancerRow{ID: id, ProjectID: short(project), CreatedAt: now, UpdatedAt: now}).Error
+	conflict := clause.OnConflict{Columns: []clause.Column{{Name: "id"}}}
+	if conflict.DoNothing = s.dialect.oneWriter; !conflict.DoNothing {
+		conflict.DoUpdates = clause.AssignmentColumns([]string{"updated_at"})
+	}
+	return tx.Clauses(conflict).Create(&loadBalancerRow{ID: id, ProjectID: short(project), CreatedAt: now, UpdatedAt: now}).Error
 }
 
 // Intents returns the unfinished intents of a load balancer, oldest first; none is no error.
