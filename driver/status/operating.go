@@ -22,7 +22,9 @@ import (
 //   - What is below a load balancer or a listener that is disabled does not serve: OFFLINE, as far as it has no status of
 //     its own (monitors, policies, rules: ONLINE iff enabled, whoever uses them).
 func Operating(lb *model.LoadBalancer, health Health) map[model.Ref]model.OperatingStatus {
-	o := rollup{Health: health, lb: lb, views: health.counting(), all: map[model.Ref]model.OperatingStatus{}}
+	// About as many as there were before, so that the map need not grow through all sizes with each change.
+	all := make(map[model.Ref]model.OperatingStatus, len(health.Before))
+	o := rollup{Health: health, lb: lb, views: health.counting(), all: all}
 	worst := online(lb.AdminStateUp)
 	worst = worse(worst, o.listeners())
 	for i := range lb.Pools {
