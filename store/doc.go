@@ -61,7 +61,9 @@
 //     as model encodes them, and model encodes a certificate as its id. Tree and secrets change in one transaction.
 //   - A tree is decoded once: it is kept with the text and the sealed secrets that it was decoded from, up to 64 MiB of
 //     them, and given out again while the rows, read anew each time, say the very same. So neither another controller nor a
-//     restored backup can make it wrong. What is kept is read only, see LoadBalancer.Tree.
+//     restored backup can make it wrong. What is kept is read only, see LoadBalancer.Tree. So are the statuses that were
+//     reported, if there are many.
+//   - SQLite writes a row as a whole, and the tree is in the load balancer's: what need not change it does not, there.
 //   - SaveTree and Finish of whoever has lost the lease change nothing (Holding): a controller that stood still for longer than
 //     its lease, and goes on, does not undo what another has done since.
 //   - Leases go by the database's clock, for it is the one clock that all replicas share. All other times are stamps of

@@ -7,7 +7,8 @@
 //	                                          ▲
 //	               driver/health ─► Difference(tree, health), when an amphora says something new
 //
-// Plan, Report, Failed, and Operating, by which all of them say how objects operate, are pure. Agent speaks the protocol and keeps no state. Sender drains the store's outbox, so
+// Plan, Report, Failed, and Operating, by which all of them say how objects operate, are pure. Agent speaks the protocol and keeps
+// no state but what the last answers said of large load balancers, so as not to decode it again. Sender drains the store's outbox, so
 // that a status survives the process and an absent driver-agent.
 //
 // The Sender's places are shared among projects (package fair): one has at most half of the 16, and gives a place up after each
