@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -78,6 +79,7 @@ func TestStatusesOfAnotherController(t *testing.T) {
 			want[model.Ref{Kind: model.KindMember, ID: member.ID}] = model.OperatingOnline
 		}
 		last := model.Ref{Kind: model.KindMember, ID: members[99].ID}
+		var given, then []map[model.Ref]model.OperatingStatus
 		for _, step := range []struct {
 			what   string
 			status model.StatusUpdate
@@ -103,7 +105,11 @@ func TestStatusesOfAnotherController(t *testing.T) {
 				if diff := cmp.Diff(want, health.Reported); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", step.what, diff)
 				}
+				given, then = append(given, health.Reported), append(then, maps.Clone(want))
 			}
+		}
+		if diff := cmp.Diff(then, given); diff != "" {
+			t.Errorf("what was given out has changed since (-want +got):\n%s", diff)
 		}
 	})
 }
