@@ -155,7 +155,7 @@ func (f *Fleet) WaitConnected(ctx context.Context, id string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("amphora %s: %w: %w", id, ErrNotConnected, ctx.Err())
+			return fmt.Errorf("%w: %w", ErrNotConnected, ctx.Err())
 		case <-changed:
 		}
 	}

@@ -101,7 +101,8 @@ func (m *Manager) ensure(ctx context.Context, amphora *model.Amphora, loadBalanc
 	if err := m.options.Network.Plug(ctx, *amphora, loadBalancer); err != nil {
 		return fmt.Errorf("plug the VIP: %w", err)
 	}
-	computeID, err := m.options.Compute.Build(ctx, Spec{Amphora: *amphora, LoadBalancer: loadBalancer})
+	spec := Spec{Amphora: *amphora, LoadBalancer: loadBalancer}
+	computeID, err := m.options.Compute.Build(ctx, spec)
 	if err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
@@ -111,7 +112,7 @@ func (m *Manager) ensure(ctx context.Context, amphora *model.Amphora, loadBalanc
 			return err
 		}
 	}
-	if err := m.options.Fleet.WaitConnected(ctx, amphora.ID); err != nil {
+	if err := m.connect(ctx, spec); err != nil {
 		state, stateErr := m.options.Compute.Status(context.WithoutCancel(ctx), *amphora)
 		if stateErr != nil {
 			state = State(stateErr.Error())
@@ -127,6 +128,32 @@ func (m *Manager) ensure(ctx context.Context, amphora *model.Amphora, loadBalanc
 			"took", m.options.Now().Sub(started).String())
 	}
 	return nil
+}
+
+// connect waits until the agent of an amphora that is built is connected. One that ends meanwhile is started again here:
+// Watch would wait for the lock that Ensure holds.
+func (m *Manager) connect(ctx context.Context, spec Spec) error {
+	var tried revival
+	for {
+		wait, cancel := context.WithTimeout(ctx, m.options.WatchEvery)
+		err := m.options.Fleet.WaitConnected(wait, spec.Amphora.ID)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		state, err := m.options.Compute.Status(ctx, spec.Amphora)
+		if err != nil {
+			return err
+		}
+		if state != StateDead || !tried.due(m.options.Now(), m.options.WatchEvery) {
+			continue
+		}
+		m.options.Logger.Warn("the amphora's agent has ended: starting it again", "amphora", spec.Amphora.ID,
+			"lb", spec.Amphora.LoadBalancerID)
+		if _, err := m.options.Compute.Build(ctx, spec); err != nil {
+			return fmt.Errorf("start again: %w", err)
+		}
+	}
 }
 
 // Delete leaves nothing of the load balancer's amphorae: no process, network device, file or row. It tries all of them

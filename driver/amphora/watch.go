@@ -23,6 +23,16 @@ type revival struct {
 	next  time.Time
 }
 
+// due says whether it is time for another try, and counts it.
+func (r *revival) due(now time.Time, every time.Duration) bool {
+	if now.Before(r.next) {
+		return false
+	}
+	r.next = now.Add(min(every<<min(r.tries, 10), longestRevive))
+	r.tries++
+	return true
+}
+
 // Watch looks after the amphorae until ctx is done: an agent that ended is started again. It looks at once and then every
 // WatchEvery. Amphorae that are being built or deleted are left to Ensure and Delete.
 func (m *Manager) Watch(ctx context.Context) error {
@@ -71,11 +81,9 @@ func (m *Manager) look(ctx context.Context, revivals map[string]*revival) error 
 			tried = &revival{}
 			revivals[amphora.ID] = tried
 		}
-		if now.Before(tried.next) {
+		if !tried.due(now, m.options.WatchEvery) {
 			continue
 		}
-		tried.next = now.Add(min(m.options.WatchEvery<<min(tried.tries, 10), longestRevive))
-		tried.tries++
 		if err := m.revive(ctx, amphora); err != nil {
 			errs = append(errs, fmt.Errorf("amphora %s: %w", amphora.ID, err))
 		}

@@ -215,6 +215,46 @@ func TestEnsureResumes(t *testing.T) {
 	}
 }
 
+// oneBuild is a Compute that does something after the first Build.
+type oneBuild struct {
+	amphora.Compute
+	then func()
+}
+
+func (c *oneBuild) Build(ctx context.Context, spec amphora.Spec) (string, error) {
+	computeID, err := c.Compute.Build(ctx, spec)
+	if c.then != nil {
+		c.then()
+		c.then = nil
+	}
+	return computeID, err
+}
+
+// TestEnsureStartsAnAgentThatEndsMeanwhile has the agent end after Ensure has found that it runs: nobody else starts it then.
+func TestEnsureStartsAnAgentThatEndsMeanwhile(t *testing.T) {
+	c := newCloud(t)
+	lb := c.loadBalancer("198.51.100.10")
+	a := c.ensure(lb)
+	agent, envoy := c.processes(a.ID)
+	if err := agent.Signal(unix.SIGSTOP); err != nil { // or it would connect before it ends
+		t.Fatal(err)
+	}
+	c.Stop()
+	c.Start()
+	c.manager = amphora.NewManager(amphora.ManagerOptions{
+		Store: c.Store, Fleet: c.Fleet, Network: c.plumber, WatchEvery: 50 * time.Millisecond,
+		Compute: &oneBuild{c.compute, func() {
+			if err := errors.Join(agent.Signal(unix.SIGKILL), agent.Wait(t.Context())); err != nil {
+				t.Error(err)
+			}
+		}},
+	})
+	c.ensure(lb)
+	if next, sameEnvoy := c.processes(a.ID); next == agent || sameEnvoy != envoy {
+		t.Errorf("agent %v, Envoy %v; want another agent and Envoy %v", next, sameEnvoy, envoy)
+	}
+}
+
 func TestBuildReplacesACertificateThatNobodyRenewed(t *testing.T) {
 	c := newCloud(t)
 	lb := c.loadBalancer("198.51.100.10")
