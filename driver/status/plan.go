@@ -82,42 +82,41 @@ func (p *Plan) Touch(which func(model.Ref) bool) {
 	}
 }
 
-// deletions are the objects that the intents delete, with all that is below them.
+// deletions are the objects that the intents delete, with all that is below them. They are read from the last to the first, since a
+// batch update does not know the members that came after it, and does not delete them.
 func deletions(tree *model.LoadBalancer, intents []model.Intent) refSet {
 	deleted := refSet{}
-	for i, intent := range intents {
+	created, listed := map[string]bool{}, map[string]map[string]bool{} // members; those of batch updates by pool
+	for _, intent := range slices.Backward(intents) {
 		switch intent.Op {
 		case model.OpDelete:
 			deleted.add(below(tree, intent.Object)...)
+		case model.OpCreate:
+			if intent.Object.Kind == model.KindMember {
+				created[intent.Object.ID] = true
+			}
 		case model.OpBatchUpdate:
 			pool := tree.Pool(intent.Object.ID)
 			if pool == nil {
 				continue
 			}
-			stays := slices.Concat(intent.MemberIDs, laterMembers(pool.ID, intents[i+1:]))
+			stays := listed[pool.ID]
+			if stays == nil {
+				stays = make(map[string]bool, len(intent.MemberIDs))
+				listed[pool.ID] = stays
+			}
+			for _, id := range intent.MemberIDs {
+				stays[id] = true
+			}
 			for _, member := range pool.Members {
-				if !slices.Contains(stays, member.ID) {
+				if !stays[member.ID] && !created[member.ID] {
 					deleted.add(model.Ref{Kind: model.KindMember, ID: member.ID})
 				}
 			}
-		case model.OpCreate, model.OpUpdate, model.OpFailover:
+		case model.OpUpdate, model.OpFailover:
 		}
 	}
 	return deleted
-}
-
-// laterMembers are the members of a pool that came after a batch update: it did not know them and does not delete them.
-func laterMembers(poolID string, later []model.Intent) []string {
-	var ids []string
-	for _, intent := range later {
-		switch {
-		case intent.Op == model.OpBatchUpdate && intent.Object.ID == poolID:
-			ids = append(ids, intent.MemberIDs...)
-		case intent.Op == model.OpCreate && intent.Object.Kind == model.KindMember:
-			ids = append(ids, intent.Object.ID)
-		}
-	}
-	return ids
 }
 
 // lock notes what one intent set to PENDING (octavia/api/v2/controllers), and what it is about.
