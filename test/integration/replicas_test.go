@@ -1,7 +1,10 @@
 package integration
 
 import (
+	"context"
+	"maps"
 	"testing"
+	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
@@ -70,7 +73,8 @@ func TestMoveToAnotherReplica(t *testing.T) {
 	testkit.Until(t, "the listener serves", func() bool { _, body := fetch(t.Context(), client, l); return body == "m1" })
 }
 
-// A thousand changes in a row come into effect by far fewer pushes, since those that arrive while one is under way are one.
+// A thousand changes in a row, while Envoy answers, come into effect by far fewer pushes: how many is a matter of how long they
+// take. That it is bounded by time and not by their count is what TestBurstWhileHeld says.
 func TestBurstOfChanges(t *testing.T) {
 	s := startStack(t)
 	w := &warming{}
@@ -93,6 +97,63 @@ func TestBurstOfChanges(t *testing.T) {
 	t.Logf("%d changes were %v pushes", changes, pushes)
 	if pushes > changes/2 {
 		t.Errorf("%d changes were %v pushes", changes, pushes)
+	}
+}
+
+// held is an Envoy that is found to be warm when the test says so.
+type held struct{ asked, warm chan struct{} }
+
+// Warm implements publish.Warming.
+func (h *held) Warm(ctx context.Context, _ string) error {
+	select {
+	case h.asked <- struct{}{}:
+	default:
+	}
+	select {
+	case <-h.warm:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// What a burst sends is bounded by time, not by count: all changes that arrive while one is under way are one more, a hundred as
+// well as a thousand, and it is the last state that arrives.
+func TestBurstWhileHeld(t *testing.T) {
+	t.Parallel()
+	var costs []map[string]float64
+	for _, changes := range []int{100, 1000} {
+		s := startStack(t)
+		h := &held{asked: make(chan struct{}, 1), warm: make(chan struct{})}
+		c := s.controller(h)
+		// As long as a slow machine may need for all the others while the first is under way.
+		c.publisher.Deadlines.Warm = testkit.Patience
+		startEnvoy(t, s.ca, "lb", "lb", c.address)
+		l, members := listener(t, "l1", "p1"), []model.Member{member(t, "first"), member(t, "passing"), member(t, "last")}
+		s.change(loadBalancer([]model.Listener{l}, pool("p1", members[0])))
+		select {
+		case <-h.asked:
+		case <-time.After(testkit.Patience):
+			t.Fatal("the first change is not under way")
+		}
+		for i := range changes - 1 {
+			passing := members[1]
+			passing.Weight = 1 + i%100
+			s.change(loadBalancer([]model.Listener{l}, pool("p1", passing)))
+		}
+		s.change(loadBalancer([]model.Listener{l}, pool("p1", members[2])))
+		close(h.warm)
+		s.active("lb")
+		serves(t, l, "last")
+		pushes := map[string]float64{}
+		for _, kind := range []string{"cluster", "endpoint", "listener", "route"} {
+			pushes[kind] = c.metric("pushes_total", kind)
+		}
+		t.Logf("%d changes while one was under way were %v pushes", changes, pushes)
+		costs = append(costs, pushes)
+	}
+	if !maps.Equal(costs[0], costs[1]) {
+		t.Errorf("a hundred changes were %v pushes, a thousand %v", costs[0], costs[1])
 	}
 }
 
