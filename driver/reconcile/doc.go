@@ -17,10 +17,12 @@
 // with attemptTimeout. When six are busy, the next waits until one of their attempts ends, and then comes first.
 //
 // From there on it shares the machine: it waits for no more than one transaction of each load balancer that writes at that
-// moment (on SQLite, which has one writer; elsewhere for none), and for its share of the CPU. Beside 10,000 members with a change
-// a second a small load balancer's change takes 2.3 times as long as alone, see test/bench. Statuses go by the same rule, in
-// parts (status.Sender). Not bounded by project are the turns of health, of one load balancer each (8), and of statistics, of one
-// amphora each (4), which are all short.
+// moment (on SQLite, which has one writer; elsewhere for none), and for its share of the CPU. A load balancer's changes are made
+// one at a time, so beside a large one whose tenant changes it all the time another's change takes no longer than alone and
+// one change of the large one together, on two cores or more. BenchmarkFair in test/bench prints that bound beside what it
+// measures: with 10,000 members and a change a second half of the others' changes take as long as alone, and 99 of 100 a quarter
+// of the bound. Statuses go by the same rule, in parts (status.Sender). Not bounded by project are the turns of health, of one
+// load balancer each (8), and of statistics, of one amphora each (4), which are all short.
 //
 // # Replicas
 //

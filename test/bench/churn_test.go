@@ -27,6 +27,8 @@ type churn struct {
 	addresses []string
 	policies  int
 	stop      func()
+	// drains count the changes of each listener that end its connections by design.
+	drains []atomic.Int64
 
 	requests, failed atomic.Int64
 	// closed are connections that ended while they were idle or instead of an answer, on which a client has to ask again;
@@ -34,7 +36,31 @@ type churn struct {
 	closed, renewed atomic.Int64
 	// held are connections that are asked now and then; lost are those of them that ended in either way.
 	held, lost atomic.Int64
-	first      atomic.Value
+	// drained are all connections that ended in either way when their listener had been drained, and are in no other count.
+	drained atomic.Int64
+	first   atomic.Value
+}
+
+// client is a connection to a listener that had been drained so many times before.
+type client struct {
+	*connection
+	listener int
+	drains   int64
+}
+
+func (c *churn) dial(listener int) (*client, error) {
+	drains := c.drains[listener].Load()
+	conn, err := dial(c.addresses[listener])
+	return &client{conn, listener, drains}, err
+}
+
+// ended counts a connection that has, and is in the count unless it had to.
+func (c *churn) ended(conn *client, count *atomic.Int64) {
+	_ = conn.Close()
+	if c.drains[conn.listener].Load() > conn.drains {
+		count = &c.drained
+	}
+	count.Add(1)
 }
 
 const (
@@ -45,7 +71,7 @@ const (
 
 func startChurn(tb testing.TB, addresses []string, policies int) *churn {
 	tb.Helper()
-	c := &churn{addresses: addresses, policies: policies}
+	c := &churn{addresses: addresses, policies: policies, drains: make([]atomic.Int64, len(addresses))}
 	done := make(chan struct{})
 	var group sync.WaitGroup
 	ended := func() bool {
@@ -58,7 +84,7 @@ func startChurn(tb testing.TB, addresses []string, policies int) *churn {
 	}
 	for i := range keptClients + newClients {
 		group.Go(func() {
-			var conn *connection
+			var conn *client
 			for k := i; !ended(); k++ {
 				conn = c.ask(conn, k)
 				if i >= keptClients && conn != nil {
@@ -73,13 +99,12 @@ func startChurn(tb testing.TB, addresses []string, policies int) *churn {
 		})
 	}
 	for i := range heldClients {
-		conn, err := dial(addresses[i%len(addresses)])
+		conn, err := c.dial(i % len(addresses))
 		require.NoError(tb, err)
 		_, err = conn.get("/")
 		require.NoError(tb, err)
 		c.held.Add(1)
 		group.Go(func() {
-			defer conn.Close()
 			for last := false; !last; {
 				select {
 				case <-done:
@@ -87,10 +112,11 @@ func startChurn(tb testing.TB, addresses []string, policies int) *churn {
 				case <-time.After(heldPause):
 				}
 				if _, err := conn.get("/"); err != nil || conn.last {
-					c.lost.Add(1)
+					c.ended(conn, &c.lost)
 					return
 				}
 			}
+			_ = conn.Close()
 		})
 	}
 	c.stop = sync.OnceFunc(func() { close(done); group.Wait() })
@@ -99,7 +125,7 @@ func startChurn(tb testing.TB, addresses []string, policies int) *churn {
 }
 
 // ask asks once, on the connection or a new one, and returns the connection if it goes on.
-func (c *churn) ask(conn *connection, turn int) *connection {
+func (c *churn) ask(conn *client, turn int) *client {
 	path := "/"
 	if c.policies > 0 && turn%3 == 0 {
 		path = fmt.Sprintf("/policy%d/", turn%c.policies)
@@ -109,7 +135,7 @@ func (c *churn) ask(conn *connection, turn int) *connection {
 		fresh := conn == nil
 		if fresh {
 			var err error
-			if conn, err = dial(c.addresses[turn%len(c.addresses)]); err != nil {
+			if conn, err = c.dial(turn % len(c.addresses)); err != nil {
 				c.fail(err)
 				return nil
 			}
@@ -119,13 +145,11 @@ func (c *churn) ask(conn *connection, turn int) *connection {
 		case err == nil && !conn.last:
 			return conn
 		case err == nil:
-			c.renewed.Add(1)
-			conn.Close()
+			c.ended(conn, &c.renewed)
 			return nil
 		case !fresh && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)):
 			// What every client does when a connection that was idle is gone.
-			c.closed.Add(1)
-			conn.Close()
+			c.ended(conn, &c.closed)
 			conn = nil
 		default:
 			c.fail(err)
@@ -135,14 +159,24 @@ func (c *churn) ask(conn *connection, turn int) *connection {
 	}
 }
 
+// drain notes that a change ends the connections of its listener.
+func (c *churn) drain(m mutation) {
+	if m.drains >= 0 {
+		c.drains[m.drains].Add(1)
+	}
+}
+
 func (c *churn) fail(err error) {
 	c.failed.Add(1)
 	c.first.CompareAndSwap(nil, err.Error())
 }
 
+// unconcerned counts the connections that ended though no change had to end them.
+func (c *churn) unconcerned() int64 { return c.closed.Load() + c.renewed.Load() + c.lost.Load() }
+
 func (c *churn) String() string {
-	text := fmt.Sprintf("%d requests, %d failed; %d connections closed, %d told to close; %d of %d held connections lost",
-		c.requests.Load(), c.failed.Load(), c.closed.Load(), c.renewed.Load(), c.lost.Load(), c.held.Load())
+	text := fmt.Sprintf("%d requests, %d failed; %d connections closed, %d told to close; %d of %d held connections lost; %d drained by design",
+		c.requests.Load(), c.failed.Load(), c.closed.Load(), c.renewed.Load(), c.lost.Load(), c.held.Load(), c.drained.Load())
 	if first := c.first.Load(); first != nil {
 		text += fmt.Sprintf("; the first failure: %v", first)
 	}
@@ -153,16 +187,30 @@ func (c *churn) String() string {
 type mutation struct {
 	kind, method, path string
 	body               map[string]any
+	// drains is the index of the listener whose connections it ends by design, see xds/translate/CHANGES.md; -1 for none.
+	drains int
 }
 
-// mutate changes something at random.
-func mutate(random *rand.Rand, tree *model.LoadBalancer, backends []netip.AddrPort, turn int) mutation {
+// mutate changes something at random; of what drains a listener only if it may.
+func mutate(random *rand.Rand, tree *model.LoadBalancer, backends []netip.AddrPort, turn int, drains bool) mutation {
 	pool := &tree.Pools[random.IntN(len(tree.Pools))]
-	listener := &tree.Listeners[random.IntN(len(tree.Listeners))]
+	index := random.IntN(len(tree.Listeners))
+	listener := &tree.Listeners[index]
 	put := func(kind, path string, body map[string]any) mutation {
-		return mutation{kind: kind, method: http.MethodPut, path: path, body: body}
+		return mutation{kind: kind, method: http.MethodPut, path: path, body: body, drains: -1}
 	}
-	switch random.IntN(8) {
+	putListener := func(field string, value any) mutation {
+		return put(listener.Protocol+" listener "+field, "/v1/listeners/"+listener.ID, map[string]any{"listener_id": listener.ID, field: value})
+	}
+	anotherPool := func(protocol string) string {
+		all := slices.DeleteFunc(slices.Clone(tree.Pools), func(p model.Pool) bool { return p.Protocol != protocol })
+		return all[random.IntN(len(all))].ID
+	}
+	kinds := 8
+	if drains {
+		kinds = 11
+	}
+	switch random.IntN(kinds) {
 	case 0, 1:
 		member := &pool.Members[random.IntN(len(pool.Members))]
 		member.Weight = 1 + (member.Weight+random.IntN(98))%100
@@ -180,21 +228,36 @@ func mutate(random *rand.Rand, tree *model.LoadBalancer, backends []netip.AddrPo
 		return put("pool", "/v1/pools/"+pool.ID, map[string]any{"pool_id": pool.ID, "lb_algorithm": pool.LBAlgorithm})
 	case 4:
 		policy := &tree.Listeners[0].L7Policies[random.IntN(len(tree.Listeners[0].L7Policies))]
-		policy.RedirectPoolID = tree.Pools[random.IntN(len(tree.Pools))].ID
+		policy.RedirectPoolID = anotherPool(model.ProtocolHTTP)
 		return put("policy", "/v1/l7policies/"+policy.ID,
 			map[string]any{"l7policy_id": policy.ID, "listener_id": policy.ListenerID, "redirect_pool_id": policy.RedirectPoolID})
 	case 5:
+		if listener.Protocol == model.ProtocolTCP { // whose timeout_member_data drains
+			listener.TimeoutMemberConnect = 4_000 + random.IntN(1000)
+			return putListener("timeout_member_connect", listener.TimeoutMemberConnect)
+		}
 		listener.TimeoutMemberData = 50_000 + random.IntN(10_000)
-		return put("listener timeout_member_data", "/v1/listeners/"+listener.ID,
-			map[string]any{"listener_id": listener.ID, "timeout_member_data": listener.TimeoutMemberData})
+		return putListener("timeout_member_data", listener.TimeoutMemberData)
 	case 6:
+		if listener.Protocol == model.ProtocolTCP {
+			listener.AllowedCIDRs = []string{"127.0.0.0/8", fmt.Sprintf("10.%d.0.0/16", random.IntN(256))}
+			return putListener("allowed_cidrs", listener.AllowedCIDRs)
+		}
 		listener.InsertHeaders = map[string]string{"X-Forwarded-For": strconv.FormatBool(listener.InsertHeaders["X-Forwarded-For"] != "true")}
-		return put("listener insert_headers", "/v1/listeners/"+listener.ID,
-			map[string]any{"listener_id": listener.ID, "insert_headers": listener.InsertHeaders})
+		return putListener("insert_headers", listener.InsertHeaders)
+	case 7:
+		listener.DefaultPoolID = anotherPool(listener.Protocol)
+		return putListener("default_pool_id", listener.DefaultPoolID)
+	case 8:
+		listener.ConnectionLimit = 10_000 + turn
+		m := putListener("connection_limit", listener.ConnectionLimit)
+		m.drains = index
+		return m
 	default:
-		listener.DefaultPoolID = tree.Pools[random.IntN(len(tree.Pools))].ID
-		return put("listener default_pool", "/v1/listeners/"+listener.ID,
-			map[string]any{"listener_id": listener.ID, "default_pool_id": listener.DefaultPoolID})
+		listener.TimeoutClientData = 50_000 + turn
+		m := putListener("timeout_client_data", listener.TimeoutClientData)
+		m.drains = index
+		return m
 	}
 }
 
@@ -214,7 +277,7 @@ func churnShape(tb testing.TB) (shape, []netip.AddrPort) {
 	for range 4 {
 		backends = append(backends, startBackend(tb, "ok"))
 	}
-	return shape{Listeners: 4, Members: 2, Policies: 4, Backends: backends, Port: freePorts(tb, 4)}, backends
+	return shape{Listeners: 6, TCP: 2, Members: 2, Policies: 4, Backends: backends, Port: freePorts(tb, 6)}, backends
 }
 
 func (s shape) addresses() []string {
@@ -226,7 +289,7 @@ func (s shape) addresses() []string {
 }
 
 // churnOurs makes changes one after the other, each when Octavia knows that the one before is in effect.
-func churnOurs(tb testing.TB, changes int) churned {
+func churnOurs(tb testing.TB, changes int, drains bool) churned {
 	tb.Helper()
 	s, backends := churnShape(tb)
 	site, envoy := startOurs(tb, s, 0, nil)
@@ -239,12 +302,14 @@ func churnOurs(tb testing.TB, changes int) churned {
 			r.before = resident(tb, envoy.pid)
 			r.controllerBefore = resident(tb, site.program.pid)
 		}
-		m := mutate(random, tree, backends, turn)
+		m := mutate(random, tree, backends, turn, drains)
 		r.kinds[m.kind]++
 		site.agent.set(tb, tree)
 		reports := site.agent.done(tree.ID)
+		r.traffic.drain(m)
 		site.call(tb, m.method, m.path, m.body)
 		site.agent.await(tb, tree.ID, reports+1)
+		r.traffic.drain(m) // who came meanwhile may have come to the old one
 	}
 	r.took = time.Since(begin)
 	site.agent.mu.Lock()
@@ -270,7 +335,7 @@ func churnHAProxy(tb testing.TB, changes int) churned {
 	r.before = h.resident(tb)
 	begin := time.Now()
 	for turn := range changes {
-		r.kinds[mutate(random, tree, backends, turn).kind]++
+		r.kinds[mutate(random, tree, backends, turn, false).kind]++
 		before := h.processes(tb)
 		h.write(tb, tree)
 		h.reload(tb)
@@ -303,13 +368,17 @@ func (r *churned) show(tb testing.TB, name string) {
 
 // BenchmarkChurn is goal 3: what many changes do to traffic and memory.
 func BenchmarkChurn(b *testing.B) {
-	ours := churnOurs(b, 1000*b.N)
+	ours := churnOurs(b, 1000*b.N, false)
 	ours.show(b, "ours")
+	draining := churnOurs(b, 1000*b.N, true)
+	draining.show(b, "ours, with changes that drain")
 	// Each of its changes keeps a process as long as its connections live: not so many of them.
 	theirs := churnHAProxy(b, 100)
 	theirs.show(b, "HAProxy")
 	b.ReportMetric(float64(ours.traffic.failed.Load()), "failed")
-	b.ReportMetric(float64(ours.traffic.lost.Load()), "lost")
+	b.ReportMetric(float64(ours.traffic.unconcerned()), "lost")
+	b.ReportMetric(float64(draining.traffic.failed.Load()), "failed-draining")
+	b.ReportMetric(float64(draining.traffic.unconcerned()), "lost-draining")
 	b.ReportMetric(ours.after/ours.before, "memory-growth")
 	b.ReportMetric(theirs.after/theirs.before, "memory-growth-HAProxy")
 	b.ReportMetric(milliseconds(theirs.took)/float64(theirs.changes)/(milliseconds(ours.took)/float64(ours.changes)), "time-ratio")
@@ -317,10 +386,13 @@ func BenchmarkChurn(b *testing.B) {
 }
 
 func TestChurn(t *testing.T) {
-	ours := churnOurs(t, 30)
-	ours.show(t, "ours")
-	require.Positive(t, ours.traffic.requests.Load())
-	require.Zero(t, ours.traffic.failed.Load(), ours.traffic.String())
+	for _, drains := range []bool{false, true} {
+		ours := churnOurs(t, 30, drains)
+		ours.show(t, fmt.Sprintf("ours, draining: %t", drains))
+		require.Positive(t, ours.traffic.requests.Load())
+		require.Zero(t, ours.traffic.failed.Load(), ours.traffic.String())
+		require.Zero(t, ours.traffic.unconcerned(), ours.traffic.String())
+	}
 	theirs := churnHAProxy(t, 2)
 	theirs.show(t, "HAProxy")
 }

@@ -26,6 +26,8 @@ type fairness struct {
 	subjects []*subject
 	big      *subject
 	turn     int
+	// large are how long the big tenant's changes took, from the call to the report.
+	large []time.Duration
 }
 
 // neighbours are what the small tenants' changes cost beside whom.
@@ -82,9 +84,9 @@ func (f *fairness) beside(tb testing.TB, into *neighbours) (changes int) {
 		ticker := time.NewTicker(time.Second)
 		defer ticker.Stop()
 		for {
-			reports := f.site.agent.done(f.big.tree.ID)
-			f.big.change(tb, f.site, f.big.tree, f.turn+changes)
-			f.site.agent.await(tb, f.big.tree.ID, reports+1)
+			reports, begin := f.site.agent.done(f.big.tree.ID), time.Now()
+			f.big.change(tb, f.site, f.big.tree, len(f.large))
+			f.large = append(f.large, f.site.agent.await(tb, f.big.tree.ID, reports+1).Sub(begin))
 			changes++
 			select {
 			case <-done:
@@ -178,6 +180,12 @@ func showFair(tb testing.TB, all []*neighbours) {
 	tb.Logf("\n%s", text.String())
 }
 
+// bound is what driver/reconcile promises to a small tenant's change beside the large one's, at a quantile, in ms: as long as
+// alone, and once more as long as one change of the large one takes.
+func (f *fairness) bound(alone *neighbours, q float64) float64 {
+	return alone.quantile(q, toDone) + median(f.large, milliseconds)
+}
+
 // BenchmarkFair is what small tenants' changes take beside one with a large load balancer and beside one whose amphorae are dead.
 func BenchmarkFair(b *testing.B) {
 	f := &fairness{tenants: 10, members: 10_000, dead: 40, changes: 200, rounds: 4 * b.N, every: 50 * time.Millisecond}
@@ -186,6 +194,12 @@ func BenchmarkFair(b *testing.B) {
 	for i, name := range []string{"A/A", "big", "dead"} {
 		b.ReportMetric(all[i+1].quantile(.5, toDone)/all[0].quantile(.5, toDone), name+"-p50-ratio")
 		b.ReportMetric(all[i+1].quantile(.99, toDone)/all[0].quantile(.99, toDone), name+"-p99-ratio")
+	}
+	for _, q := range []float64{.5, .99} {
+		bound, measured := f.bound(all[0], q), all[2].quantile(q, toDone)
+		b.Logf("p%.0f beside %d members: %.1f ms, bound %.1f = alone %.1f + one change of the large one %.1f: %.2f of it",
+			100*q, f.members, measured, bound, all[0].quantile(q, toDone), median(f.large, milliseconds), measured/bound)
+		b.ReportMetric(measured/bound, fmt.Sprintf("p%.0f-of-bound", 100*q))
 	}
 	b.ReportMetric(0, "ns/op")
 }
@@ -197,4 +211,6 @@ func TestFair(t *testing.T) {
 	for _, n := range all {
 		require.Len(t, n.costs, 4, n.name)
 	}
+	require.NotEmpty(t, f.large)
+	require.Greater(t, f.bound(all[0], .5), all[0].quantile(.5, toDone))
 }

@@ -13,6 +13,8 @@ import (
 type shape struct {
 	// Listeners have a pool each, which has Members.
 	Listeners, Members int
+	// TCP is how many of the listeners, the last ones, are TCP with a TCP pool; the others are HTTP.
+	TCP int
 	// Pools are further pools that nothing refers to but the policies, one a pool, of the first listener.
 	Policies int
 	// Project is whose it is; "bench" when it is empty.
@@ -23,6 +25,8 @@ type shape struct {
 	VIP string
 	// Backends are the addresses of the members, which share them; without any they have addresses that nobody has.
 	Backends []netip.AddrPort
+	// Last, if it is set, is where each pool's last member is, the only one with a weight.
+	Last netip.AddrPort
 }
 
 // The kinds of objects in ids.
@@ -58,10 +62,16 @@ func (s shape) tree(number int) *model.LoadBalancer {
 	if s.Port != 0 {
 		port = s.Port
 	}
+	protocol := func(i int) string {
+		if i < s.Listeners && i >= s.Listeners-s.TCP {
+			return model.ProtocolTCP
+		}
+		return model.ProtocolHTTP
+	}
 	for i := range s.Listeners {
 		lb.Listeners = append(lb.Listeners, model.Listener{
 			ID: id(kindListener, number, i), LoadBalancerID: lb.ID, ProjectID: "bench", AdminStateUp: true,
-			Protocol: model.ProtocolHTTP, ProtocolPort: port + i, ConnectionLimit: model.UnlimitedConnections,
+			Protocol: protocol(i), ProtocolPort: port + i, ConnectionLimit: model.UnlimitedConnections,
 			DefaultPoolID:     id(kindPool, number, i),
 			TimeoutClientData: model.DefaultTimeoutClientData, TimeoutMemberConnect: model.DefaultTimeoutMemberConnect,
 			TimeoutMemberData: model.DefaultTimeoutMemberData,
@@ -70,10 +80,17 @@ func (s shape) tree(number int) *model.LoadBalancer {
 	for i := range s.Listeners + s.Policies {
 		pool := model.Pool{
 			ID: id(kindPool, number, i), LoadBalancerID: lb.ID, ProjectID: "bench", AdminStateUp: true,
-			Protocol: model.ProtocolHTTP, LBAlgorithm: model.AlgorithmRoundRobin,
+			Protocol: protocol(i), LBAlgorithm: model.AlgorithmRoundRobin,
 		}
 		for k := range s.Members {
 			pool.Members = append(pool.Members, s.member(number, i*s.Members+k, pool.ID))
+		}
+		if s.Last.IsValid() {
+			last := len(pool.Members) - 1
+			for k := range last {
+				pool.Members[k].Weight = 0
+			}
+			pool.Members[last].Address, pool.Members[last].ProtocolPort = s.Last.Addr().String(), int(s.Last.Port())
 		}
 		lb.Pools = append(lb.Pools, pool)
 	}
