@@ -37,8 +37,8 @@
 //
 //   - A method that changes something has committed when it returns nil. An accepted call is a promise to Octavia, which
 //     forgets it: SQLite runs with synchronous=FULL, as a power cut must not break the promise either.
-//   - Every intent has its load balancer's row (a foreign key says so), because LoadBalancersWithWork starts from the
-//     rows: an intent without one would never be worked on. Finish{Deleted} keeps the row while intents remain.
+//   - Every intent has its load balancer's row (a foreign key says so), because LoadBalancersWithWork joins
+//     the rows: an intent without one would never be worked on. Finish{Deleted} keeps the row while intents remain.
 //   - AddIntent, SaveTree and Finish lock the load balancer's row first. That is what orders them, whatever the
 //     database and the clocks: ids of one load balancer's intents and messages rise in the order of commits, and
 //     HasNewerIntent is exact.

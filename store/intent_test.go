@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,6 +126,25 @@ func TestLoadBalancersWithWork(t *testing.T) {
 		finish(t, s, store.Finish{LoadBalancerID: third, IntentIDs: []int64{ids[third]}})
 		wantWork(t, s, first)
 	})
+}
+
+// What there is to do is found by indexes: the load balancers that have nothing to do are not read for it.
+func TestLoadBalancersWithWorkReadsNoOthers(t *testing.T) {
+	s := storetest.Open(t, storetest.SQLite(t))
+	var plan []struct{ Detail string }
+	if err := s.DB().Raw("EXPLAIN QUERY PLAN "+store.WithWork, "2026-11-24 10:00:00.000000").Scan(&plan).Error; err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, step := range plan {
+		if strings.HasPrefix(step.Detail, "SCAN lb") || strings.HasPrefix(step.Detail, "SCAN late") {
+			t.Errorf("all load balancers are read: %s", step.Detail)
+		}
+		found = found || strings.HasPrefix(step.Detail, "SEARCH lb")
+	}
+	if !found {
+		t.Errorf("the plan is %v", plan)
+	}
 }
 
 // Work says whose it is: at first who made the first call, from then on the project of the tree.
