@@ -82,7 +82,7 @@ func decodeRoot(data []byte, target reflect.Value, merge bool) ([]string, error)
 		return nil, fail("the body is not valid JSON" + place(data, err))
 	}
 
-	w := &walker{decoder: json.NewDecoder(bytes.NewReader(data)), merge: merge, depth: 1}
+	w := &walker{decoder: json.NewDecoder(bytes.NewReader(data)), merge: merge, depth: 1, known: map[reflect.Type]fields{}}
 	w.decoder.UseNumber()
 	token := w.next()
 	if token != json.Delim('{') {
@@ -117,6 +117,8 @@ type walker struct {
 	merge    bool
 	depth    int
 	problems []Problem
+	// known are the fields of the structs so far: a list may have thousands of one.
+	known map[reflect.Type]fields
 	// secret is how many TLS containers we are inside of: errors there repeat no key either.
 	secret int
 	// broken is set when there is no next token.

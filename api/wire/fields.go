@@ -29,6 +29,15 @@ func fieldsOf(structure reflect.Type) fields {
 	return f
 }
 
+func (w *walker) fieldsOf(structure reflect.Type) fields {
+	f, known := w.known[structure]
+	if !known {
+		f = fieldsOf(structure)
+		w.known[structure] = f
+	}
+	return f
+}
+
 // setDefaults sets a model object to what its own decoder makes of {}: Octavia's defaults.
 func setDefaults(target reflect.Value) {
 	if target.Kind() != reflect.Struct || isTLSContainer(target.Type()) {

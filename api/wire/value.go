@@ -73,7 +73,7 @@ func (w *walker) pointer(token json.Token, target reflect.Value, path string) {
 
 // structure decodes an object whose opening token has been read, and returns its keys.
 func (w *walker) structure(target reflect.Value, path string) []string {
-	fields := fieldsOf(target.Type())
+	fields := w.fieldsOf(target.Type())
 	seen := make(map[string]bool)
 	var defaults reflect.Value // made on the first null that needs it
 	var keys []string
